@@ -1,0 +1,54 @@
+# clinclip: one boring developer path. `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Tests and demos are sized for two cores; more threads than cores only slow them down.
+export NO_ALBUMENTATIONS_UPDATE := 1
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: help install test test-slow check format bench demo clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v uv >/dev/null 2>&1 || $(PYTHON) -m uv --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	@if command -v uv >/dev/null 2>&1; then UV="uv"; \
+	 elif $(PYTHON) -m uv --version >/dev/null 2>&1; then UV="$(PYTHON) -m uv"; \
+	 else $(BIN)/python -m pip install --quiet --disable-pip-version-check uv && UV="$(BIN)/uv"; fi; \
+	 set -e; \
+	 [ -x $(BIN)/python ] || $$UV venv --quiet --python $(PYTHON) $(VENV); \
+	 echo "Installing clinclip and its dependencies into $(VENV) (about 7 GB the first time) ..."; \
+	 $$UV pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+install: $(STAMP)  ## create .venv in this folder and install clinclip with everything the tests need
+
+test: install  ## run all tests
+	$(BIN)/python -m pytest tests -m "not slow"
+
+test-slow: install  ## run the long fault batteries
+	$(BIN)/python -m pytest tests -m slow
+
+check: install  ## ruff, type checker, layer rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/python -m pytest -q tests/test_imports.py
+
+format: install  ## let ruff rewrite the sources
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install  ## print speed and memory ratios against named alternatives
+	$(BIN)/python -m tests.benchmarks
+
+demo: install  ## phantom studies -> prepare -> train -> evaluate, in about ten minutes on two cores
+	$(BIN)/python -m clinclip demo --out demo
+
+clean:  ## remove the environment and everything the demo wrote
+	rm -rf $(VENV) demo runs

@@ -1,0 +1,124 @@
+"""The layers of the house: who may import whom, and where each heavy library lives. An AST walk, so it cannot rot."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "clinclip"
+FILES = sorted(ROOT.rglob("*.py"))
+
+#: first path component (or module) below clinclip -> layer
+LAYER = {
+    "types": 0, "findings": 0, "errors": 0, "distributed": 0,
+    "text": 1, "graph": 1, "images": 1,
+    "data": 2, "models": 2, "losses": 2, "evaluation": 2,
+    "module": 3, "optim": 3, "callbacks": 3, "export": 3, "inference": 3,
+    "cli": 4, "commands": 4, "testing": 4, "__main__": 4, "__init__": 4,
+}  # fmt: skip
+SIBLINGS = {"data", "models", "losses", "evaluation"}
+
+#: heavy library -> the only files that may import it (anywhere in the file)
+HOMES = {
+    "timm": {"models/image_encoder.py"},
+    "transformers": {"models/text_encoder.py", "text/tokens.py"},
+    "tokenizers": {"text/tokens.py"},
+    "pydicom": {"images/dicom.py"},
+    "albumentations": {"images/transforms.py"},
+    "lightning": {"data/datamodule.py", "module.py", "cli.py", "callbacks/"},
+    "torch.distributed": {"distributed.py"},
+    "jsonargparse": {"cli.py"},
+    "sklearn": set(),
+    "open_clip": set(),
+    "radgraph": set(),
+    "spacy": set(),
+}
+#: what a part may never import, even lazily
+FORBIDDEN = {
+    "text": {"torch", "lightning", "timm"},
+    "losses": {"pandas", "transformers", "timm", "lightning"},
+    "types": {"pandas"},
+}
+
+
+def imports(path: Path) -> list[tuple[str, bool]]:
+    """(module, lazily) of every import, relative ones refused."""
+    tree = ast.parse(path.read_text())
+    found: list[tuple[str, bool]] = []
+
+    def walk(node: ast.AST, lazy: bool) -> None:
+        for child in ast.iter_child_nodes(node):
+            inner = lazy or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+            if isinstance(child, ast.Import):
+                found.extend((a.name, lazy) for a in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{path}: relative import"
+                module = child.module or ""
+                found.append((module, lazy))
+                if module == "clinclip":
+                    found.extend((f"clinclip.{a.name}", lazy) for a in child.names)
+            elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+                continue  # for the type checker only
+            else:
+                walk(child, inner)
+
+    walk(tree, False)
+    return found
+
+
+def part(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return relative.parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_layers(path: Path) -> None:
+    here = part(path)
+    assert here in LAYER, f"{here} has no layer: add it to tests/test_imports.py"
+    for module, _ in imports(path):
+        if not module.startswith("clinclip."):
+            continue
+        there = module.split(".")[1]
+        if there in {"__version__", here} or there not in LAYER:
+            continue
+        assert LAYER[there] <= LAYER[here], f"{path.name} (layer {LAYER[here]}) imports {module} (layer {LAYER[there]})"
+        if here in SIBLINGS:
+            assert there not in SIBLINGS, f"siblings never import each other: {path.name} imports {module}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_heavy_libraries_have_one_home(path: Path) -> None:
+    relative = path.relative_to(ROOT).as_posix()
+    for module, _ in imports(path):
+        for library, homes in HOMES.items():
+            if module == library or module.startswith(library + "."):
+                assert any(relative == h or (h.endswith("/") and relative.startswith(h)) for h in homes), (
+                    f"{relative} imports {module}; its home is {sorted(homes)}"
+                )
+        for forbidden in FORBIDDEN.get(part(path), ()):
+            assert module.split(".")[0] != forbidden, f"{relative} must never import {forbidden}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_stay_readable(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 500, f"{path.name} has more than 500 lines: one subject a file"
+
+
+def test_import_and_help_load_nothing_heavy() -> None:
+    code = (
+        "import sys, clinclip, clinclip.__main__ as m; m.main(['--help']);"
+        "heavy = {'torch', 'numpy', 'pandas', 'lightning', 'transformers', 'timm', 'cv2', 'pydicom'} & set(sys.modules);"
+        "print('HEAVY', sorted(heavy))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "HEAVY []" in out
+
+
+def test_text_reads_reports_without_torch() -> None:
+    code = "import sys, clinclip.text, clinclip.graph; print('TORCH', 'torch' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "TORCH False" in out
