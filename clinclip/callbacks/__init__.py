@@ -1,1 +1,1 @@
-"""clinclip.callbacks"""
+"""Lightning callbacks: evaluation during training, TensorBoard figures."""

@@ -1,1 +1,1 @@
-"""clinclip.commands"""
+"""One small module per command; each has ``main(argv)`` and imports late."""

@@ -7,10 +7,11 @@ and threads cannot disturb another's.
 from __future__ import annotations
 
 import importlib
-import pickle
+import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 from tests.benchmarks.harness import Row, table
@@ -21,7 +22,7 @@ HERE = Path(__file__).parent
 def main(argv: list[str]) -> int:
     if argv[:1] == ["--child"]:
         rows = importlib.import_module(f"tests.benchmarks.{argv[1]}").run()
-        Path(argv[2]).write_bytes(pickle.dumps(rows))
+        Path(argv[2]).write_text(json.dumps([asdict(row) for row in rows]))
         return 0
     names = [f"bench_{a.removeprefix('bench_')}" for a in argv] or sorted(p.stem for p in HERE.glob("bench_*.py"))
     rows: list[Row] = []
@@ -34,7 +35,7 @@ def main(argv: list[str]) -> int:
             if code:
                 failed.append(name)
                 continue
-            rows += pickle.loads(out.read_bytes())  # noqa: S301 - written by our own child a moment ago
+            rows += [Row(**row) for row in json.loads(out.read_text())]
     print(table(rows))
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
