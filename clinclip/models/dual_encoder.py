@@ -1,0 +1,149 @@
+"""Image, text and graph towers with their projections and the logit scale: batches in, unit-length embeddings out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from clinclip.errors import CheckpointError, ConfigError
+from clinclip.models.graph_encoder import GraphEncoder
+from clinclip.models.image_encoder import ImageEncoder
+from clinclip.models.text_encoder import TextEncoder
+from clinclip.types import Batch, Embeddings, NegationBatch, TextBatch
+
+
+class DualEncoder(nn.Module):
+    """Two towers (three with graphs), bias-free linear projections, a learnable and clamped logit scale.
+
+    Everything that is learned lives here; loss terms own no parameters. The graph tower is used in training only.
+
+    Args:
+        image_encoder: the image tower.
+        text_encoder: the text tower.
+        graph_encoder: the graph tower, or None.
+        embed_dim: width D of the joint space.
+        init_logit_scale: initial factor of the cosines; 1 / 0.07 as CLIP.
+        max_logit_scale: the scale never exceeds this (100 as CLIP; unbounded, it overflows).
+        init_logit_bias: initial value added to the logits, for the sigmoid criterion (SigLIP: -10); None: no bias.
+    """
+
+    logit_bias: nn.Parameter | None
+
+    def __init__(
+        self,
+        image_encoder: ImageEncoder,
+        text_encoder: TextEncoder,
+        graph_encoder: GraphEncoder | None = None,
+        embed_dim: int = 512,
+        init_logit_scale: float = 1 / 0.07,
+        max_logit_scale: float = 100.0,
+        init_logit_bias: float | None = None,
+    ) -> None:
+        super().__init__()
+        if not 0 < init_logit_scale <= max_logit_scale:
+            raise ConfigError(
+                f"model.model.init_logit_scale={init_logit_scale} must lie in (0, max_logit_scale={max_logit_scale}]"
+            )
+        self.embed_dim, self.max_logit_scale = embed_dim, float(max_logit_scale)
+        self.image_encoder, self.text_encoder = image_encoder, text_encoder
+        self.graph_encoder = graph_encoder.build(text_encoder.width) if graph_encoder is not None else None
+        self.image_projection = _projection(image_encoder.width, embed_dim)
+        self.text_projection = _projection(text_encoder.width, embed_dim)
+        self.graph_projection = _projection(graph_encoder.width, embed_dim) if graph_encoder is not None else None
+        self.log_logit_scale = nn.Parameter(torch.tensor(math.log(init_logit_scale)))
+        self.logit_bias = None if init_logit_bias is None else nn.Parameter(torch.tensor(float(init_logit_bias)))
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """The factor of the cosines: scalar with gradient, at most ``max_logit_scale``."""
+        # clamping the logarithm: at the bound itself the gradient still passes and can lead back down
+        return self.log_logit_scale.clamp(max=math.log(self.max_logit_scale)).exp()
+
+    @torch.no_grad()
+    def clamp_logit_scale_(self) -> None:
+        """Pull the parameter back to the bound (called after every optimiser step), so that it cannot get stuck."""
+        self.log_logit_scale.clamp_(max=math.log(self.max_logit_scale))
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        """uint8 (B, 1, H, W) -> unit vectors (B, D)."""
+        return _unit(self.image_projection(self.image_encoder(image)))
+
+    def encode_text(self, text: TextBatch) -> Tensor:
+        """Tokens (B, T) -> unit vectors (B, D)."""
+        return _unit(self.text_projection(self.text_encoder(text).pooled))
+
+    def encode_edited(self, edited: NegationBatch) -> Tensor:
+        """Edited reports (B, K, T) -> unit vectors (B, K, D); zeros where not valid, at no cost."""
+        valid = edited.valid
+        flat = valid.reshape(-1).nonzero().squeeze(1)
+        out = self.text_projection.weight.new_zeros(valid.numel(), self.embed_dim)
+        if len(flat):
+            ids, mask = edited.text.token_ids.flatten(0, 1)[flat], edited.text.mask.flatten(0, 1)[flat]
+            encoded = self.encode_text(TextBatch(ids, mask))
+            out = out.to(encoded.dtype).index_copy(0, flat, encoded)
+        return out.reshape(*valid.shape, self.embed_dim)
+
+    def forward(self, batch: Batch) -> Embeddings:
+        """Embed a batch: image, text, and what the batch carries of negated reports and graphs."""
+        text = self.text_encoder(batch.text)
+        graph = graph_valid = None
+        if self.graph_encoder is not None and self.graph_projection is not None and batch.graph is not None:
+            graph = _unit(self.graph_projection(self.graph_encoder(text.states, batch.graph)))
+            graph_valid = batch.graph.mask.any(1)
+        return Embeddings(
+            image=self.encode_image(batch.image),
+            text=_unit(self.text_projection(text.pooled)),
+            logit_scale=self.logit_scale,
+            logit_bias=self.logit_bias,
+            negated=self.encode_edited(batch.negated) if batch.negated is not None else None,
+            graph=graph,
+            graph_valid=graph_valid,
+            text_features=text.pooled,
+        )
+
+    def spec(self) -> dict[str, Any]:
+        """Names and numbers that rebuild the architecture without weights or network (see :meth:`from_spec`)."""
+        towers = {"image_encoder": self.image_encoder, "text_encoder": self.text_encoder}
+        if self.graph_encoder is not None:
+            towers["graph_encoder"] = self.graph_encoder
+        for key, tower in towers.items():
+            if type(tower) not in (ImageEncoder, TextEncoder, GraphEncoder):
+                raise CheckpointError(f"{key} is {type(tower).__name__}, a class of your own: it has no portable spec")
+        return {
+            **{key: tower.spec() for key, tower in towers.items()},
+            "embed_dim": self.embed_dim,
+            "max_logit_scale": self.max_logit_scale,
+            "logit_bias": self.logit_bias is not None,
+        }
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any]) -> DualEncoder:
+        """Rebuild the architecture of :meth:`spec` with random weights. Only clinclip's own classes are built."""
+        try:
+            graph = spec.get("graph_encoder")
+            return cls(
+                image_encoder=ImageEncoder(**spec["image_encoder"]),
+                text_encoder=TextEncoder(**spec["text_encoder"]),
+                graph_encoder=GraphEncoder(**graph) if graph is not None else None,
+                embed_dim=int(spec["embed_dim"]),
+                init_logit_scale=1.0,
+                max_logit_scale=float(spec["max_logit_scale"]),
+                init_logit_bias=0.0 if spec["logit_bias"] else None,
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"the architecture description is damaged or of another version: {error}") from error
+
+
+def _projection(width: int, embed_dim: int) -> nn.Linear:
+    """A bias-free linear map, initialised as CLIP's (std width^-1/2)."""
+    layer = nn.Linear(width, embed_dim, bias=False)
+    nn.init.normal_(layer.weight, std=width**-0.5)
+    return layer
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Rows of length one, at least in float32: half-precision cosines lose the last digits that ranking needs."""
+    return nn.functional.normalize(x if x.dtype == torch.float64 else x.float(), dim=-1)
