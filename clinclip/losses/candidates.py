@@ -1,0 +1,163 @@
+"""Extra columns for the image -> text direction: texts that the image must be told apart from.
+
+Extra columns always have target 0 and take part in the denominator of their row alone; text -> image has none.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from clinclip.distributed import Shard
+from clinclip.losses.base import Hooked
+from clinclip.losses.sources import check_choice, encode_labels, label_classes
+from clinclip.losses.targets import compute_dtype
+from clinclip.types import Batch, Embeddings
+
+
+@dataclass(frozen=True)
+class OwnColumns:
+    """Columns that only their own row sees.
+
+    Attributes:
+        embedding: (n, K, D) with gradient.
+        mask: bool (n, K), True where the column counts.
+    """
+
+    embedding: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class SharedColumns:
+    """Columns that every row of the global batch sees.
+
+    Attributes:
+        embedding: (M, D) of all processes, in rank order, with gradient.
+        allowed: maps slices of *local* rows and of columns to bool (rows, columns), False where the text may be true of
+            the row's image. None: all count.
+    """
+
+    embedding: Tensor
+    allowed: Callable[[slice, slice], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class ExtraColumns:
+    """What one or several candidate sources add to a batch.
+
+    Attributes:
+        own: columns of single rows.
+        shared: columns of all rows.
+        logs: detached scalars.
+    """
+
+    own: tuple[OwnColumns, ...] = ()
+    shared: tuple[SharedColumns, ...] = ()
+    logs: dict[str, Tensor | float] = field(default_factory=dict)
+
+    def __add__(self, other: ExtraColumns) -> ExtraColumns:
+        return ExtraColumns(self.own + other.own, self.shared + other.shared, {**self.logs, **other.logs})
+
+
+class CandidateSource(Hooked, ABC):
+    """Base class of every source of extra columns. A subclass in a user's own file works by its class path."""
+
+    citation: ClassVar[str] = ""
+
+    @abstractmethod
+    def columns(self, embeddings: Embeddings, batch: Batch, shard: Shard) -> ExtraColumns:
+        """The extra columns of this batch.
+
+        Args:
+            embeddings: of this process's rows.
+            batch: of this process's rows.
+            shard: which rows of the global batch these are; ``shard.gather_with_grad(t)`` collects embeddings of all.
+        """
+
+
+class NegatedReports(CandidateSource):
+    """Negated reports as hard negatives: the same report with one finding denied.
+
+    An edited report of patient j can be a *true* description of patient i (a sole finding denied makes a normal study).
+    With ``columns="all"`` such pairs are masked: those in which the labels re-derived from the edited report equal the
+    labels of i's report. The own negated report always counts where there is one.
+
+    Requirements:
+        1. ``data.negations >= 1``; more than one gives several columns a report.
+
+    Relations:
+        - :class:`clinclip.losses.NegationHardNegatives` uses the same reports as a term of its own.
+        - ``columns="all"`` without soft targets is NegCLIP's loss.
+
+    Args:
+        columns: "own" lets each image see the negated twins of its own report, "all" those of the whole global batch.
+        encoding: labels are compared in this encoding, see :class:`clinclip.losses.ClinicalSimilarity`.
+        labels: labels of the original report: "text" as read from it by the reader that also read the edited report,
+            "batch" from the data module's label source.
+    """
+
+    citation = (
+        "Yuksekgonul, M. et al. When and Why Vision-Language Models Behave like Bags-of-Words. ICLR 2023 (NegCLIP)."
+    )
+
+    def __init__(
+        self,
+        columns: Literal["own", "all"] = "own",
+        encoding: Literal["positive", "signed", "u_zeros", "u_ones"] = "positive",
+        labels: Literal["text", "batch"] = "text",
+    ) -> None:
+        self.kind = check_choice(self, "columns", columns, ("own", "all"))
+        self.encoding, self.labels = encoding, check_choice(self, "labels", labels, ("text", "batch"))
+        requires = {"embeddings.negated", "batch.negated"}
+        if columns == "all":
+            requires.add("batch.text_labels" if labels == "text" else "batch.labels")
+        self.requires = frozenset(requires)
+
+    def columns(self, embeddings: Embeddings, batch: Batch, shard: Shard) -> ExtraColumns:
+        assert embeddings.negated is not None and batch.negated is not None  # checked through `requires`
+        negated = embeddings.negated.to(compute_dtype(embeddings.image))
+        valid = batch.negated.valid
+        usable = shard.all_reduce(valid.any(1).sum())
+        twins = torch.einsum("nd,nkd->nk", embeddings.image.detach().to(negated.dtype), negated.detach())
+        logs: dict[str, Tensor | float] = {
+            "usable_negatives": usable,
+            "negated_similarity": (twins * valid).sum() / valid.sum().clamp(min=1),
+        }
+        if self.kind == "own":
+            return ExtraColumns(own=(OwnColumns(negated, valid),), logs=logs)
+        copies = valid.shape[1]
+        everywhere = shard.gather(valid).flatten().nonzero()[:, 0]
+        columns = shard.gather_with_grad(negated).flatten(0, 1)[everywhere]
+        states = shard.gather(batch.text_labels if self.labels == "text" else batch.labels)
+        edited = shard.gather(batch.negated.labels).flatten(0, 1)[everywhere]
+        _, (rows, cols) = label_classes(encode_labels(states, self.encoding), encode_labels(edited, self.encoding))
+        mask = LabelMask(rows[shard.here], cols, everywhere // copies, shard.offset)
+        return ExtraColumns(shared=(SharedColumns(columns, mask),), logs=logs)
+
+
+@dataclass(frozen=True)
+class LabelMask:
+    """Allows a column unless its labels equal the row's; the row's own columns are always allowed.
+
+    Attributes:
+        row_class: int64 (n,) label class of each local row.
+        column_class: int64 (M,) label class of each column.
+        owner: int64 (M,) global row whose report was edited.
+        offset: global index of the first local row.
+    """
+
+    row_class: Tensor
+    column_class: Tensor
+    owner: Tensor
+    offset: int
+
+    def __call__(self, rows: slice, cols: slice) -> Tensor:
+        differs = self.row_class[rows][:, None] != self.column_class[cols][None, :]
+        mine = torch.arange(rows.start, rows.stop, device=self.owner.device) + self.offset
+        return differs | (self.owner[cols][None, :] == mine[:, None])

@@ -1,0 +1,86 @@
+"""The graph stream: images and reports aligned with the graph of their report."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from clinclip.distributed import Shard
+from clinclip.errors import ConfigError
+from clinclip.losses.base import LossTerm, zero_loss
+from clinclip.losses.dense import dense_softmax
+from clinclip.losses.schedule import Schedule
+from clinclip.losses.sources import KO_PARK, check_choice
+from clinclip.losses.targets import Targets, compute_dtype
+from clinclip.types import Batch, Embeddings, LossOutput
+
+Stream = Literal["image", "text"]
+
+
+class GraphAlignment(LossTerm):
+    """Symmetric soft cross-entropy between images and report graphs, and between reports and their graphs.
+
+    ``L_g`` is the mean over the streams; each stream is the mean of its two directions. Studies with an empty graph are
+    left out: their rows and columns are dropped, the targets are renormalised over the rest, and the sum is divided by
+    the number kept in the *global* batch. No negated columns. Negatives are gathered from all processes.
+
+    Inputs:
+        - ``embeddings.graph``, ``embeddings.graph_valid`` and, by stream, ``embeddings.image``, ``embeddings.text``.
+
+    Requirements:
+        1. A graph encoder in the model (``model.graph_encoder``) and ``data.graphs=true``. It is not used at inference.
+
+    Args:
+        weight: factor of this term in the total; beta of the method.
+        schedule: multiplies the weight over training.
+        targets: name of the entry of ``model.targets``; null means one-hot targets.
+        streams: which modalities are aligned with the graph.
+        temperature: fixed temperature; null uses the model's learned logit scale.
+    """
+
+    citation = KO_PARK
+    requires = frozenset({"embeddings.image", "embeddings.text", "embeddings.graph", "batch.graph"})
+
+    def __init__(
+        self,
+        weight: float = 0.5,
+        schedule: Schedule | None = None,
+        targets: str | None = None,
+        streams: tuple[Stream, ...] | list[Stream] = ("image", "text"),
+        temperature: float | None = None,
+    ) -> None:
+        super().__init__(weight, schedule, targets)
+        if not streams:
+            raise ConfigError("GraphAlignment(streams=[]): name at least one of 'image', 'text'")
+        self.streams = tuple(check_choice(self, "streams", stream, ("image", "text")) for stream in streams)
+        if temperature is not None and not temperature > 0:
+            raise ConfigError(f"GraphAlignment(temperature={temperature}): must be above 0")
+        self.temperature = temperature
+
+    def compute(self, embeddings: Embeddings, batch: Batch, targets: Targets | None) -> LossOutput:
+        """The loss of this process's rows."""
+        assert embeddings.graph is not None and embeddings.graph_valid is not None  # checked through `requires`
+        dtype, device = compute_dtype(embeddings.image), embeddings.image.device
+        shard = targets.shard if targets is not None else Shard.of(len(embeddings.graph), device)
+        keep = shard.gather(embeddings.graph_valid)
+        kept, mine = shard.keep(keep), embeddings.graph_valid
+        value = zero_loss(embeddings)
+        logs: dict[str, Tensor | float] = {"graphs": float(kept.total)}
+        if kept.total == 0:
+            return LossOutput(value, logs)
+        with torch.autocast(device.type, enabled=False):
+            graph = embeddings.graph.to(dtype)[mine]
+            scale = embeddings.logit_scale.to(dtype)
+            if self.temperature is not None:
+                scale = torch.full_like(scale, 1 / self.temperature)
+            affinity = None if targets is None else targets.affinity(keep)
+            for stream in self.streams:
+                other = (embeddings.image if stream == "image" else embeddings.text).to(dtype)[mine]
+                part = dense_softmax(other, graph, scale, affinity, shard=kept)
+                value = value + part / len(self.streams)
+                logs[stream] = part.detach()
+                if len(graph):
+                    logs[f"{stream}_similarity"] = (other * graph).sum(1).mean().detach()
+        return LossOutput(value, logs)

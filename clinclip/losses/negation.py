@@ -1,0 +1,81 @@
+"""The report against its negated twins, as a term of its own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from clinclip.distributed import Shard
+from clinclip.errors import ConfigError
+from clinclip.losses.base import LossTerm, zero_loss
+from clinclip.losses.schedule import Schedule
+from clinclip.losses.targets import Targets, compute_dtype
+from clinclip.types import Batch, Embeddings, LossOutput
+
+
+class NegationHardNegatives(LossTerm):
+    """Each image must prefer its report to the negated twins of that report.
+
+    ``- mean_i log( exp(s v_i.t_i) / (exp(s v_i.t_i) + sum_k exp(s v_i.u_ik + margin)) )`` over the studies of the
+    global batch that have at least one negated report; 0 if there are none. One direction (image -> text); targets are
+    one-hot; there are no negatives of other studies, so nothing is gathered but a count.
+
+    Inputs:
+        - ``embeddings.image``, ``embeddings.text``, ``embeddings.negated``, ``batch.negated.valid``.
+
+    Requirements:
+        1. ``data.negations >= 1``.
+
+    Relations:
+        - :class:`clinclip.losses.NegatedReports` puts the same reports into the denominator of the contrastive loss.
+
+    Args:
+        weight: factor of this term in the total.
+        schedule: multiplies the weight over training.
+        margin: added to the logits of the negated reports, in logits (scale x cosine).
+        temperature: fixed temperature; null uses the model's learned logit scale.
+    """
+
+    citation = (
+        "Ko, H. & Park, C. M. Bringing CLIP to the Clinic: Dynamic Soft Labels and Negation-Aware Learning for Medical "
+        "Analysis. CVPR 2025."
+    )
+    requires = frozenset({"embeddings.image", "embeddings.text", "embeddings.negated", "batch.negated"})
+
+    def __init__(
+        self,
+        weight: float = 1.0,
+        schedule: Schedule | None = None,
+        margin: float = 0.0,
+        temperature: float | None = None,
+    ) -> None:
+        super().__init__(weight, schedule, None)
+        if temperature is not None and not temperature > 0:
+            raise ConfigError(f"NegationHardNegatives(temperature={temperature}): must be above 0")
+        self.margin, self.temperature = float(margin), temperature
+
+    def compute(self, embeddings: Embeddings, batch: Batch, targets: Targets | None) -> LossOutput:
+        """The loss of this process's rows."""
+        assert embeddings.negated is not None and batch.negated is not None  # checked through `requires`
+        dtype, device = compute_dtype(embeddings.image), embeddings.image.device
+        valid = batch.negated.valid
+        keep = valid.any(1)
+        usable = Shard.of(int(keep.sum()), device)
+        zero = zero_loss(embeddings)
+        logs: dict[str, Tensor | float] = {"usable_negatives": float(usable.total)}
+        if usable.total == 0:
+            return LossOutput(zero, logs)
+        with torch.autocast(device.type, enabled=False):
+            x, y, u = (e.to(dtype)[keep] for e in (embeddings.image, embeddings.text, embeddings.negated))
+            scale = embeddings.logit_scale.to(dtype) if self.temperature is None else 1 / self.temperature
+            positive = (x * y).sum(1)
+            negated = torch.einsum("nd,nkd->nk", x, u)
+            # log(1 + sum exp(gap)): no difference of large numbers
+            gap = (scale * (negated - positive[:, None]) + self.margin).masked_fill(~valid[keep], -torch.inf)
+            loss = torch.cat([torch.zeros_like(gap[:, :1]), gap], 1).logsumexp(1)
+            value = loss.sum() * usable.value_factor + zero
+        if len(x):
+            best = negated.masked_fill(~valid[keep], -torch.inf).amax(1)
+            logs["accuracy"] = ((positive > best).to(dtype) + 0.5 * (positive == best).to(dtype)).mean().detach()
+            logs["margin"] = (positive - best).mean().detach()
+        return LossOutput(value, logs)
