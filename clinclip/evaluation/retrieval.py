@@ -19,7 +19,7 @@ from clinclip.errors import DataError
 from clinclip.evaluation.arrays import Array, to_numpy, to_tensor
 
 #: Rows and columns of a tile: small enough to stay in cache between the product and the counting.
-TILE = (512, 2048)
+TILE = (512, 1024)
 #: Rows of a window when only the positives' scores are computed.
 WINDOW = 64
 
@@ -58,9 +58,15 @@ def _codes(images: Array, texts: Array) -> tuple[np.ndarray, np.ndarray]:
 
 def _same_rows(matrix: Tensor) -> np.ndarray:
     """(N, D) -> (N,) codes that are equal exactly where the rows are equal to the bit."""
-    rows = np.ascontiguousarray(matrix.cpu().numpy() + 0.0)  # -0 becomes 0
-    keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).reshape(-1)
-    return np.unique(keys, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+    def codes(values: Tensor) -> np.ndarray:
+        rows = np.ascontiguousarray(values.cpu().numpy() + 0.0)  # -0 becomes 0
+        keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).reshape(-1)
+        return np.unique(keys, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+    start = codes(matrix[:, :4])
+    # nearly always the first numbers tell the rows apart already
+    return start if start.max() + 1 == len(matrix) else codes(matrix)
 
 
 def _components(keys: Sequence[np.ndarray]) -> np.ndarray:
@@ -82,7 +88,7 @@ class _Side:
 
     vectors: Tensor  # (n, D)
     keys: tuple[Tensor, ...]  # each (n,): equal key = positive
-    same: Tensor  # (n,): equal to the bit
+    same: Tensor | None  # (n,): equal to the bit; None where no two rows are
     component: np.ndarray  # (n,), ascending
     order: np.ndarray  # (n,) original row of each sorted row
 
@@ -101,7 +107,8 @@ def _sides(image: Tensor, text: Tensor, keys: list[tuple[np.ndarray, np.ndarray]
         order = np.argsort(part, kind="stable")
         index = torch.from_numpy(order).to(vectors.device)
         on = [torch.from_numpy(pair[which][order]).to(vectors.device) for pair in keys]
-        same_sorted = torch.from_numpy(same[order]).to(vectors.device)
+        copies = same.max() + 1 < len(same)
+        same_sorted = torch.from_numpy(same[order]).to(vectors.device) if copies else None
         sides.append(_Side(vectors[index], tuple(on), same_sorted, part[order], order))
     return sides[0], sides[1]
 
@@ -121,7 +128,7 @@ def _reach(a: _Side, rows: slice, b: _Side) -> tuple[int, int]:
 
 
 def _best_positives(a: _Side, b: _Side) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Score of the best positive, and the bit-code of that positive, for each row of ``a`` and of ``b``."""
+    """Score of the best positive (-inf: none) for each row of ``a`` and ``b``, and the bit-code of that positive."""
     device, inf = a.vectors.device, float("inf")
     best_a, best_b = torch.full((len(a),), -inf, device=device), torch.full((len(b),), -inf, device=device)
     which_a = torch.full((len(a),), -1, dtype=torch.int64, device=device)
@@ -134,14 +141,27 @@ def _best_positives(a: _Side, b: _Side) -> tuple[Tensor, Tensor, Tensor, Tensor]
         columns = slice(first, last)
         block = a.vectors[rows] @ b.vectors[columns].T
         block.masked_fill_(~_positive(a, rows, b, columns), -inf)
-        value, where = block.max(dim=1)
-        best_a[rows] = value
-        which_a[rows] = torch.where(value > -inf, b.same[columns][where], -1)
-        value, where = block.max(dim=0)
-        better = value > best_b[columns]
-        best_b[columns] = torch.where(better, value, best_b[columns])
-        which_b[columns] = torch.where(better, a.same[rows][where], which_b[columns])
+        best_a[rows] = block.amax(dim=1)
+        if b.same is not None:
+            which_a[rows] = b.same[columns][block.argmax(dim=1)]
+        value = block.amax(dim=0)
+        if a.same is not None:
+            better = value > best_b[columns]
+            which_b[columns] = torch.where(better, a.same[rows][block.argmax(dim=0)], which_b[columns])
+        best_b[columns] = torch.maximum(value, best_b[columns])
     return best_a, which_a, best_b, which_b
+
+
+def _signs(ahead: Tensor, inner: slice, positive: Tensor | None, copies: Tensor | None) -> Tensor:
+    """Turn differences to the best positive into +1 ahead, 0 tied, -1 behind, in place.
+
+    Positives do not compete, so they count as behind. Copies of the best positive tie with it, whatever rounding says.
+    """
+    if copies is not None:
+        ahead[:, inner].masked_fill_(copies, 0.0)
+    if positive is not None:
+        ahead[:, inner].masked_fill_(positive, -1.0)
+    return ahead.sign_()
 
 
 def _count(a: _Side, b: _Side, tile: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -162,26 +182,21 @@ def _count(a: _Side, b: _Side, tile: tuple[int, int]) -> tuple[np.ndarray, np.nd
             columns = slice(left, min(left + width, len(b)))
             m = columns.stop - columns.start
             scores = torch.mm(a.vectors[rows], b.vectors[columns].T, out=product[: n * m].view(n, m))
-            ahead = torch.sub(scores, best_a[rows, None], out=work[: n * m].view(n, m))
-            near = slice(max(first, left), min(last, columns.stop))
+            near = slice(max(first, left), max(min(last, columns.stop), first, left))
+            inner = slice(near.start - left, near.stop - left)
+            positive = copies_a = copies_b = None
             if near.start < near.stop:
-                # Positives do not compete. Copies of the best positive tie with it, whatever rounding says.
-                inner = slice(near.start - left, near.stop - left)
                 positive = _positive(a, rows, b, near)
-                ahead[:, inner].masked_fill_(b.same[None, near] == which_a[rows, None], 0.0)
-                ahead[:, inner].masked_fill_(positive, -1.0)
-                balance_a[rows] += torch.mv(ahead.sign_(), ones[:m])
-                ahead = scores.sub_(best_b[None, columns])
-                ahead[:, inner].masked_fill_(a.same[rows, None] == which_b[None, near], 0.0)
-                ahead[:, inner].masked_fill_(positive, -1.0)
-            else:
-                balance_a[rows] += torch.mv(ahead.sign_(), ones[:m])
-                ahead = scores.sub_(best_b[None, columns])
-            balance_b[columns] += torch.mv(ahead.sign_().T, ones[:n])
+                copies_b = None if b.same is None else b.same[None, near] == which_a[rows, None]
+                copies_a = None if a.same is None else a.same[rows, None] == which_b[None, near]
+            ahead = torch.sub(scores, best_a[rows, None], out=work[: n * m].view(n, m))
+            balance_a[rows] += torch.mv(_signs(ahead, inner, positive, copies_b), ones[:m])
+            ahead = scores.sub_(best_b[None, columns])
+            balance_b[columns] += torch.mv(_signs(ahead, inner, positive, copies_a).T, ones[:n])
     nan = torch.tensor(float("nan"), dtype=torch.float64, device=device)
     # higher + equal / 2 = (all + higher - lower) / 2
-    rank_a = torch.where(which_a >= 0, 1.0 + (len(b) + balance_a) / 2, nan)
-    rank_b = torch.where(which_b >= 0, 1.0 + (len(a) + balance_b) / 2, nan)
+    rank_a = torch.where(best_a.isfinite(), 1.0 + (len(b) + balance_a) / 2, nan)
+    rank_b = torch.where(best_b.isfinite(), 1.0 + (len(a) + balance_b) / 2, nan)
     return rank_a.cpu().numpy(), rank_b.cpu().numpy()
 
 
