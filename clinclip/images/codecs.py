@@ -1,0 +1,176 @@
+"""Compressed DICOM frames: one decoder per transfer syntax, the fastest that is installed.
+
+Lossless JPEG, JPEG-LS and JPEG 2000 come from imagecodecs (``pip install clinclip[dicom]``), which decodes lossless JPEG
+three to four times faster than pydicom's default plugin; 8-bit JPEG comes from simplejpeg, RLE from this file. What no
+decoder here covers is left to pydicom's own plugins (see `clinclip.images.dicom`).
+
+These decoders are C libraries fed with whatever a file holds: `clinclip.images.decoder_process` runs them in a process
+of their own.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from os import PathLike
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clinclip.errors import DecoderMissingError, ImageDecodeError
+from clinclip.images.jpeg import decode_jpeg, is_dct, jpeg_info
+from clinclip.images.limits import check_size
+
+RLE = "1.2.840.10008.1.2.5"
+JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
+JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+JPEG_LOSSLESS = "1.2.840.10008.1.2.4.57"
+JPEG_LOSSLESS_SV1 = "1.2.840.10008.1.2.4.70"
+JPEG_LS_LOSSLESS = "1.2.840.10008.1.2.4.80"
+JPEG_LS_NEAR = "1.2.840.10008.1.2.4.81"
+JPEG_2000_LOSSLESS = "1.2.840.10008.1.2.4.90"
+JPEG_2000 = "1.2.840.10008.1.2.4.91"
+HTJ2K_LOSSLESS = "1.2.840.10008.1.2.4.201"
+HTJ2K_RPCL = "1.2.840.10008.1.2.4.202"
+HTJ2K = "1.2.840.10008.1.2.4.203"
+
+_JPEG_2000_FAMILY = frozenset({JPEG_2000_LOSSLESS, JPEG_2000, HTJ2K_LOSSLESS, HTJ2K_RPCL, HTJ2K})
+_JPEG_FAMILY = frozenset({JPEG_BASELINE, JPEG_EXTENDED, JPEG_LOSSLESS, JPEG_LOSSLESS_SV1})
+_JPEG_LS_FAMILY = frozenset({JPEG_LS_LOSSLESS, JPEG_LS_NEAR})
+#: Syntaxes whose frames `decode_frame` can decode when imagecodecs is installed.
+KNOWN = _JPEG_FAMILY | _JPEG_LS_FAMILY | _JPEG_2000_FAMILY | {RLE}
+
+NAMES = {
+    RLE: "RLE Lossless",
+    JPEG_BASELINE: "JPEG Baseline",
+    JPEG_EXTENDED: "JPEG Extended",
+    JPEG_LOSSLESS: "JPEG Lossless",
+    JPEG_LOSSLESS_SV1: "JPEG Lossless SV1",
+    JPEG_LS_LOSSLESS: "JPEG-LS Lossless",
+    JPEG_LS_NEAR: "JPEG-LS Near-lossless",
+    JPEG_2000_LOSSLESS: "JPEG 2000 Lossless",
+    JPEG_2000: "JPEG 2000",
+    HTJ2K_LOSSLESS: "High-Throughput JPEG 2000 Lossless",
+    HTJ2K_RPCL: "High-Throughput JPEG 2000 RPCL",
+    HTJ2K: "High-Throughput JPEG 2000",
+}
+
+
+def has_decoder(syntax: str) -> bool:
+    """Whether `decode_frame` can decode this transfer syntax with what is installed."""
+    return syntax in {RLE, JPEG_BASELINE} or (syntax in KNOWN and find_spec("imagecodecs") is not None)
+
+
+def missing(path: str | PathLike[str], syntax: str) -> DecoderMissingError:
+    """The error for a syntax without a decoder."""
+    return DecoderMissingError(
+        path,
+        f"no decoder is installed for its transfer syntax {NAMES.get(syntax, 'unknown')} ({syntax}); "
+        "install the decoders with: pip install 'clinclip[dicom]'",
+    )
+
+
+def decode_frame(
+    data: bytes, path: str | PathLike[str], syntax: str, height: int, width: int, dtype: np.dtype
+) -> NDArray:
+    """Decode one single-channel frame.
+
+    Args:
+        data: The frame, all its fragments joined.
+        path: The file, for messages.
+        syntax: Transfer syntax UID, one for which `has_decoder` is true.
+        height: Rows by the DICOM header.
+        width: Columns by the DICOM header.
+        dtype: Unsigned type of Bits Allocated.
+
+    Returns:
+        (height, width) of ``dtype``, or of a narrower or signed type that the code stream states.
+
+    Raises:
+        ImageDecodeError: Damaged, or of another size than the DICOM header says.
+        DecoderMissingError: No decoder for this kind of frame.
+    """
+    if syntax == RLE:
+        return _decode_rle(data, path, height, width, dtype)
+    _check_frame_header(data, path, syntax, height, width)
+    if syntax in _JPEG_FAMILY and is_dct(jpeg_info(data, path)):
+        return decode_jpeg(data, path)[0]
+    try:
+        import imagecodecs
+    except ImportError as error:
+        raise missing(path, syntax) from error
+    if syntax in _JPEG_2000_FAMILY:
+        decode = imagecodecs.jpeg2k_decode
+    elif syntax in _JPEG_LS_FAMILY:
+        decode = imagecodecs.jpegls_decode
+    elif jpeg_info(data, path).frame == 0xC3:
+        decode = imagecodecs.ljpeg_decode
+    else:
+        decode = imagecodecs.jpeg8_decode
+    try:
+        pixels = np.asarray(decode(data))
+    except (RuntimeError, ValueError, TypeError, OSError) as error:  # imagecodecs' errors are RuntimeErrors
+        raise ImageDecodeError(path, f"damaged {NAMES[syntax]} frame: {error}") from error
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    if pixels.shape != (height, width):
+        raise ImageDecodeError(path, f"its frame decodes to {pixels.shape}, the DICOM header says {height} x {width}")
+    if pixels.dtype.itemsize > dtype.itemsize:
+        raise ImageDecodeError(path, f"its frame has {pixels.dtype} samples, the DICOM header says {dtype}")
+    return pixels
+
+
+def _check_frame_header(data: bytes, path: str | PathLike[str], syntax: str, height: int, width: int) -> None:
+    """The size inside the code stream must be that of the DICOM header: decoders allocate what the stream says."""
+    if syntax in _JPEG_2000_FAMILY:
+        at = data.find(b"\xff\x4f\xff\x51", 0, 4096)  # start of code stream + SIZ; some writers wrap it into JP2 boxes
+        if at < 0 or at + 42 > len(data):
+            raise ImageDecodeError(path, f"damaged {NAMES[syntax]} frame: no code-stream header")
+        x, y, x0, y0, tile_x, tile_y = (int.from_bytes(data[at + i : at + i + 4], "big") for i in range(8, 32, 4))
+        found, components = (y - y0, x - x0), int.from_bytes(data[at + 40 : at + 42], "big")
+        tiles = -(-found[0] // max(1, tile_y)) * -(-found[1] // max(1, tile_x))
+        if tiles > 65535:
+            raise ImageDecodeError(path, f"damaged {NAMES[syntax]} frame: {tiles:,} tiles")
+    else:
+        info = jpeg_info(data, path)
+        found, components = (info.height, info.width), info.components
+    if found != (height, width) or components != 1:
+        raise ImageDecodeError(
+            path,
+            f"its {NAMES[syntax]} frame is {found[0]} x {found[1]} with {components} components, the DICOM header says "
+            f"{height} x {width} with 1",
+        )
+    check_size(path, height, width, 2)
+
+
+def _decode_rle(data: bytes, path: str | PathLike[str], height: int, width: int, dtype: np.dtype) -> NDArray:
+    """DICOM PS3.5 annex G: one PackBits segment per byte plane, most significant first."""
+    planes = dtype.itemsize
+    count = int.from_bytes(data[:4], "little")
+    if count != planes or len(data) < 64:
+        raise ImageDecodeError(path, f"damaged RLE frame: {count} segments for {planes} byte planes")
+    starts = [int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "little") for i in range(count)] + [len(data)]
+    out = np.empty((height * width, planes), np.uint8)
+    for plane, (start, end) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+        if not 64 <= start <= end <= len(data):
+            raise ImageDecodeError(path, f"damaged RLE frame: segment {plane} lies outside the frame")
+        unpacked = _unpack_bits(memoryview(data)[start:end], height * width)
+        if len(unpacked) < height * width:
+            raise ImageDecodeError(path, f"damaged RLE frame: segment {plane} ends after {len(unpacked):,} pixels")
+        out[:, planes - 1 - plane] = np.frombuffer(unpacked, np.uint8, height * width)
+    return out.view(dtype.newbyteorder("<")).reshape(height, width).astype(dtype, copy=False)
+
+
+def _unpack_bits(packed: memoryview, size: int) -> bytearray:
+    """PackBits, stopping at ``size`` bytes so that a hostile segment cannot grow without bound."""
+    out, at, end = bytearray(), 0, len(packed)
+    while at < end and len(out) < size:
+        head = packed[at]
+        if head < 128:
+            out += packed[at + 1 : at + 2 + head]
+            at += 2 + head
+        elif head > 128:
+            out += bytes(packed[at + 1 : at + 2]) * (257 - head)
+            at += 2
+        else:
+            at += 1
+    return out

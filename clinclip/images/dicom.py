@@ -1,0 +1,471 @@
+"""DICOM files: stored values in, phantoms out. The one module that imports pydicom.
+
+Uncompressed pixels are read straight into an array; compressed frames go to `clinclip.images.codecs` in a helper
+process; everything unusual (colour, big-endian, bit-packed) goes to pydicom's own decoders.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clinclip.errors import ConfigError, ImageDecodeError, ImageError
+from clinclip.images import codecs
+from clinclip.images.limits import MAX_DECODED_BYTES, check_size
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+
+#: What pydicom raises on damaged files beyond its documented InvalidDicomError (an Exception of its own) and TypeError:
+#: seen in its issues 2330 and 2332 and in a thousand mutated files.
+PARSER_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,  # with RecursionError and NotImplementedError
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+IMPLICIT = "1.2.840.10008.1.2"
+EXPLICIT = "1.2.840.10008.1.2.1"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+#: Digital X-Ray Image Storage, For Presentation: the class of nearly all MIMIC-CXR images.
+DX_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"
+_BIG_ENDIAN = "1.2.840.10008.1.2.2"
+_NEEDED = [
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "RescaleType",
+    "ModalityLUTSequence",
+    "WindowCenter",
+    "WindowWidth",
+    "VOILUTFunction",
+    "VOILUTSequence",
+    "PresentationLUTShape",
+    "LUTDescriptor",
+    "LUTData",
+    "SOPClassUID",
+    "RedPaletteColorLookupTableDescriptor",
+    "GreenPaletteColorLookupTableDescriptor",
+    "BluePaletteColorLookupTableDescriptor",
+    "RedPaletteColorLookupTableData",
+    "GreenPaletteColorLookupTableData",
+    "BluePaletteColorLookupTableData",
+]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A DICOM file's stored values before any grey-level transform.
+
+    Attributes:
+        pixels: (H, W) integers or floats; or (H, W, 3) RGB, uint8 or uint16.
+        header: The data set without its pixels.
+    """
+
+    pixels: NDArray
+    header: Dataset
+
+
+class _Bounded(io.BufferedReader):
+    """A file whose ``read(n)`` never asks for more than is there: a damaged length must not allocate gigabytes."""
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        super().__init__(io.FileIO(path))
+        self.size = self.raw.seek(0, io.SEEK_END)
+        self.raw.seek(0)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, self.size - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
+def looks_like_dicom(head: bytes) -> bool:
+    """By content: the DICM prefix, or (files without preamble) a first element of group 0002 or 0008."""
+    if head[128:132] == b"DICM":
+        return True
+    group, element = head[:2], head[2:4]
+    explicit = head[4:6] in (b"UL", b"UI", b"CS", b"DA", b"OB", b"SH", b"LO")
+    short_implicit = len(head) >= 8 and head[6:8] == b"\0\0" and 0 < head[4] <= 64
+    return group in (b"\x02\0", b"\x08\0") and element[1:] == b"\0" and (explicit or short_implicit)
+
+
+def read_stored(path: str | PathLike[str]) -> Stored:
+    """Read one single-frame DICOM file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Stored values, bit for bit those of pydicom's ``pixel_array``.
+
+    Raises:
+        ImageDecodeError: Not readable: damaged, several frames, no pixels.
+        ImageTooLargeError: Over the limits.
+        DecoderMissingError: Its transfer syntax needs a decoder that is not installed.
+    """
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    with pydicom.config.disable_value_validation(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # their texts quote values of the file, which may identify a patient
+        try:
+            with _Bounded(path) as file:
+                return _read_open(path, file)
+        except ImageError:
+            raise
+        except InvalidDicomError as error:
+            raise ImageDecodeError(path, "damaged DICOM: its header cannot be parsed") from error
+        except RecursionError as error:
+            raise ImageDecodeError(path, "damaged DICOM: sequences nested too deep") from error
+        except PARSER_ERRORS as error:
+            raise ImageDecodeError(path, f"damaged DICOM: {type(error).__name__} while parsing") from error
+
+
+def _read_open(path: str | PathLike[str], file: _Bounded) -> Stored:
+    from pydicom import dcmread
+
+    head = file.read(2048)
+    file.seek(0)
+    source: Any = file
+    if DEFLATED.encode() in head:
+        header, source = _inflate(path, file)
+        syntax = EXPLICIT
+    else:
+        header = dcmread(file, stop_before_pixels=True, force=True, specific_tags=list(_NEEDED))
+        given = header.file_meta.get("TransferSyntaxUID") if hasattr(header, "file_meta") else None
+        implicit = header.original_encoding[0]
+        syntax = str(given) if given else (IMPLICIT if implicit else EXPLICIT)
+    height, width = _whole(header, path, "Rows"), _whole(header, path, "Columns")
+    samples, bits = _whole(header, path, "SamplesPerPixel", 1), _whole(header, path, "BitsAllocated", 16)
+    frames = _whole(header, path, "NumberOfFrames", 1)
+    if bits not in (1, 8, 16, 32, 64) or samples not in (1, 3):
+        raise ImageDecodeError(path, f"{samples} samples of {bits} bits a pixel; 1 or 3 of 1 to 64 bits are known")
+    if frames > 1:
+        raise ImageDecodeError(path, f"it holds {frames} frames; a radiograph has one. Export the frame you mean")
+    check_size(path, height, width, samples * max(1, bits // 8))
+
+    tag, length = _pixel_element(path, source, header, syntax)
+    compressed = length == 0xFFFFFFFF
+    if syntax in codecs.KNOWN and not compressed:
+        raise ImageDecodeError(path, "damaged DICOM: compressed by its transfer syntax, but its pixels are not")
+    if tag != (0x7FE0, 0x0010) and not compressed:
+        kind = {(0x7FE0, 0x0008): "<f4", (0x7FE0, 0x0009): "<f8"}[tag]
+        return Stored(_native(path, source, length, height, width, np.dtype(kind)), header)
+    plain = samples == 1 and bits in (8, 16) and str(header.get("PhotometricInterpretation")) != "PALETTE COLOR"
+    if plain and not compressed and syntax != _BIG_ENDIAN:
+        pixels = _native(path, source, length, height, width, np.dtype(f"<u{bits // 8}"))
+        return Stored(_as_declared(pixels, header, bits), header)
+    if plain and compressed and codecs.has_decoder(syntax):
+        data = _join_fragments(path, source)
+        pixels = _decode(path, data, syntax, height, width, np.dtype(f"u{bits // 8}"))
+        return Stored(_as_declared(pixels, header, bits), header)
+    return Stored(_by_plugin(path, compressed), header)
+
+
+def _whole(header: Dataset, path: str | PathLike[str], keyword: str, default: int | None = None) -> int:
+    value = header.get(keyword, default)
+    if value in (None, ""):
+        value = default
+    if not isinstance(value, int | float | str) or int(value) < 1:
+        raise ImageDecodeError(path, f"damaged DICOM: {keyword} is {'missing' if value is None else 'not positive'}")
+    return int(value)
+
+
+def _inflate(path: str | PathLike[str], file: _Bounded) -> tuple[Dataset, io.BytesIO]:
+    """Deflated Explicit VR: unpack at most what the limits allow, then parse."""
+    from pydicom.filereader import _read_file_meta_info, read_dataset, read_preamble
+
+    read_preamble(file, True)
+    meta = _read_file_meta_info(file)
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    bound = MAX_DECODED_BYTES + 2**24
+    data = unpacker.decompress(file.read(), bound)
+    if unpacker.unconsumed_tail:
+        raise ImageDecodeError(path, f"its deflated data unpack to more than {bound:,} bytes")
+    source = io.BytesIO(data)
+    stop = {0x7FE00008, 0x7FE00009, 0x7FE00010}
+    header = read_dataset(source, False, True, stop_when=lambda tag, vr, length: int(tag) in stop)
+    header.file_meta = meta  # type: ignore[attr-defined]
+    return header, source
+
+
+def _pixel_element(path: str | PathLike[str], source: Any, header: Dataset, syntax: str) -> tuple[tuple[int, int], int]:
+    """Tag and length of the pixel element at the current position; leaves the position at its value."""
+    order = ">" if syntax == _BIG_ENDIAN else "<"
+    start = source.read(8)
+    if len(start) < 8:
+        raise ImageDecodeError(path, "it holds no pixel data")
+    tag = struct.unpack(order + "HH", start[:4])
+    if tag not in ((0x7FE0, 0x0010), (0x7FE0, 0x0008), (0x7FE0, 0x0009)):
+        raise ImageDecodeError(path, "it holds no pixel data")
+    if start[4:6] in (b"OW", b"OB", b"OF", b"OD", b"UN"):
+        (length,) = struct.unpack(order + "I", source.read(4))
+    else:
+        (length,) = struct.unpack(order + "I", start[4:])
+    return tag, length  # type: ignore[return-value]
+
+
+def _native(path: str | PathLike[str], source: Any, length: int, height: int, width: int, dtype: np.dtype) -> NDArray:
+    expected = height * width * dtype.itemsize
+    if length < expected:
+        raise ImageDecodeError(
+            path, f"its pixel data have {length:,} bytes, {height} x {width} pixels need {expected:,}"
+        )
+    pixels = np.empty((height, width), dtype)
+    got = source.readinto(memoryview(pixels).cast("B"))
+    if got < expected:
+        raise ImageDecodeError(path, f"cut-off DICOM: {got:,} of {expected:,} bytes of pixel data")
+    return pixels
+
+
+def _join_fragments(path: str | PathLike[str], source: Any) -> bytes:
+    """All fragments of the only frame, joined (PS3.5 annex A.4); the offset table is skipped."""
+    parts: list[bytes] = []
+    first = True
+    while True:
+        item = source.read(8)
+        if len(item) < 8:
+            raise ImageDecodeError(path, "cut-off DICOM: its compressed pixel data have no end")
+        group, element, length = struct.unpack("<HHI", item)
+        if (group, element) == (0xFFFE, 0xE0DD):
+            break
+        if (group, element) != (0xFFFE, 0xE000):
+            raise ImageDecodeError(path, "damaged DICOM: an unknown item among its compressed pixel data")
+        data = source.read(length)
+        if len(data) < length:
+            raise ImageDecodeError(path, "cut-off DICOM: its compressed pixel data end early")
+        if not first:
+            parts.append(data)
+        first = False
+    if not parts:
+        raise ImageDecodeError(path, "it holds no pixel data")
+    return b"".join(parts)
+
+
+def _decode(path: str | PathLike[str], data: bytes, syntax: str, height: int, width: int, dtype: np.dtype) -> NDArray:
+    """Decode a compressed frame, in the helper process unless this is it."""
+    from clinclip.images.decoder_process import call_decoder
+
+    if syntax == codecs.RLE:  # plain Python, cannot crash
+        return codecs.decode_frame(data, path, syntax, height, width, dtype)
+    header = {"op": "frame", "syntax": syntax, "height": height, "width": width, "dtype": dtype.str}
+    return call_decoder(path, header, data, lambda: codecs.decode_frame(data, path, syntax, height, width, dtype))
+
+
+def _by_plugin(path: str | PathLike[str], compressed: bool) -> NDArray:
+    """Colour, bit-packed, big-endian and rarely seen syntaxes: by pydicom and whatever plugins it finds."""
+    from clinclip.images.decoder_process import call_decoder
+
+    if not compressed:
+        return pydicom_pixels(path)
+    return call_decoder(path, {"op": "plugin"}, b"", lambda: pydicom_pixels(path))
+
+
+def pydicom_pixels(path: str | PathLike[str]) -> NDArray:
+    """Pixels by pydicom's own decoders: (H, W), or (H, W, 3) RGB.
+
+    Raises:
+        ImageDecodeError: Damaged.
+        DecoderMissingError: No plugin decodes its transfer syntax.
+    """
+    from pydicom import dcmread
+    from pydicom.pixels import apply_color_lut
+
+    try:
+        with _Bounded(path) as file:
+            dataset = dcmread(file, force=True)
+            syntax = str(dataset.file_meta.get("TransferSyntaxUID", ""))
+            pixels = dataset.pixel_array
+            if str(dataset.PhotometricInterpretation) == "PALETTE COLOR":
+                pixels = apply_color_lut(pixels, dataset)
+            return np.ascontiguousarray(pixels)
+    except (RuntimeError, NotImplementedError) as error:
+        if "plugins are missing dependencies" in str(error) or "Unable to decode" in str(error):
+            raise codecs.missing(path, syntax) from error
+        raise ImageDecodeError(path, f"damaged DICOM: {type(error).__name__} while decoding") from error
+    except PARSER_ERRORS as error:
+        raise ImageDecodeError(path, f"damaged DICOM: {type(error).__name__} while decoding") from error
+
+
+def _as_declared(pixels: NDArray, header: Dataset, bits_allocated: int) -> NDArray:
+    """Apply Pixel Representation and Bits Stored as pydicom does: unused high bits are cut or sign-extended."""
+    signed = int(header.get("PixelRepresentation") or 0) == 1
+    stored = int(header.get("BitsStored") or bits_allocated)
+    if signed and pixels.dtype.itemsize * 8 < stored:
+        pixels = pixels.astype(np.int16)
+    pixels = pixels.view(f"{'i' if signed else 'u'}{pixels.dtype.itemsize}")
+    shift = pixels.dtype.itemsize * 8 - stored
+    if shift > 0:
+        if not pixels.flags.writeable:
+            pixels = pixels.copy()
+        if signed:
+            np.left_shift(pixels, shift, out=pixels)
+            np.right_shift(pixels, shift, out=pixels)
+        else:
+            pixels &= pixels.dtype.type((1 << stored) - 1)
+    return pixels
+
+
+def write_phantom_dicom(
+    path: str | PathLike[str],
+    pixels: NDArray[np.uint16],
+    *,
+    photometric: Literal["MONOCHROME1", "MONOCHROME2"] = "MONOCHROME2",
+    bits_stored: int = 12,
+    transfer_syntax: str = "1.2.840.10008.1.2.1",
+    window_center: float | None = None,
+    window_width: float | None = None,
+    tags: dict[str, Any] | None = None,
+) -> None:
+    """Write a valid digital X-ray file (DX Image Storage, For Presentation) of made-up pixels.
+
+    The same arguments give the same bytes: identifiers are derived from the pixels and tags.
+
+    Args:
+        path: Where to; written to a temporary name first.
+        pixels: uint16 (H, W) stored values below ``2**bits_stored``.
+        photometric: MONOCHROME1 displays low values bright. The Presentation LUT Shape follows it.
+        bits_stored: 8 to 16.
+        transfer_syntax: Explicit or implicit VR little endian, RLE, JPEG Lossless (either), JPEG-LS Lossless,
+            JPEG 2000 Lossless, High-Throughput JPEG 2000 Lossless; the last four need ``clinclip[dicom]``.
+        window_center: Centre of the window, written only together with a width.
+        window_width: Width of the window.
+        tags: Further elements by DICOM keyword, for example ``{"PatientID": "10000032"}``; they override the defaults.
+
+    Raises:
+        ConfigError: Pixels, depth, syntax or a keyword are not possible.
+    """
+    from clinclip.images.encode import encode_frame
+
+    pixels = np.asarray(pixels)
+    if pixels.ndim != 2 or pixels.dtype.kind not in "ui" or not 8 <= bits_stored <= 16:
+        raise ConfigError(
+            f"a phantom needs whole-number pixels (H, W) and 8 to 16 bits, not {pixels.shape}, {bits_stored}"
+        )
+    if pixels.min() < 0 or int(pixels.max()) >> bits_stored:
+        raise ConfigError(f"pixel values {pixels.min()} to {pixels.max()} do not fit {bits_stored} bits stored")
+    bits_allocated = 8 if bits_stored == 8 else 16
+    pixels = np.ascontiguousarray(pixels, f"<u{bits_allocated // 8}")
+    header = _phantom_header(pixels, photometric, bits_stored, tags or {})
+    if window_center is not None and window_width is not None:
+        header.WindowCenter, header.WindowWidth = f"{window_center:.10g}", f"{window_width:.10g}"
+    frame = pixels.tobytes()
+    compressed = transfer_syntax not in {IMPLICIT, EXPLICIT, DEFLATED}
+    if compressed:
+        frame = encode_frame(pixels, transfer_syntax, bits_stored)
+    _save(path, header, frame, transfer_syntax, compressed)
+
+
+def _phantom_header(pixels: NDArray, photometric: str, bits_stored: int, tags: dict[str, Any]) -> Dataset:
+    from pydicom.datadict import tag_for_keyword
+    from pydicom.dataset import Dataset
+    from pydicom.uid import generate_uid
+
+    unknown = [keyword for keyword in tags if tag_for_keyword(keyword) is None]
+    if unknown:
+        raise ConfigError(f"tags holds {unknown[0]!r}, which is no DICOM keyword (they look like 'PatientID')")
+    digest = hashlib.sha256(pixels.tobytes() + json.dumps(tags, sort_keys=True, default=str).encode()).hexdigest()
+    header = Dataset()
+    values: dict[str, Any] = {
+        "SOPClassUID": DX_PRESENTATION,
+        "SOPInstanceUID": generate_uid(entropy_srcs=[digest, "instance"]),
+        "StudyInstanceUID": generate_uid(entropy_srcs=[digest, "study"]),
+        "SeriesInstanceUID": generate_uid(entropy_srcs=[digest, "series"]),
+        "StudyDate": "21800506",  # shifted into the future, as de-identified archives do
+        "StudyTime": "120000.000",
+        "AccessionNumber": "",
+        "Modality": "DX",
+        "Manufacturer": "clinclip phantom",
+        "ReferringPhysicianName": "",
+        "PatientName": "",
+        "PatientID": "",
+        "PatientBirthDate": "",
+        "PatientSex": "",
+        "StudyID": "",
+        "SeriesNumber": 1,
+        "InstanceNumber": 1,
+        "BodyPartExamined": "CHEST",
+        "ViewPosition": "PA",
+        "ImageLaterality": "U",
+        "PresentationIntentType": "FOR PRESENTATION",
+        "PixelIntensityRelationship": "LOG",
+        "PixelIntensityRelationshipSign": -1 if photometric == "MONOCHROME1" else 1,
+        "ImagerPixelSpacing": [0.139, 0.139],
+        "BurnedInAnnotation": "NO",
+        "LossyImageCompression": "00",
+        "PatientOrientation": ["L", "F"],
+        "ImageType": ["DERIVED", "PRIMARY"],
+        **tags,
+        "SamplesPerPixel": 1,
+        "PhotometricInterpretation": photometric,
+        "Rows": pixels.shape[0],
+        "Columns": pixels.shape[1],
+        "BitsAllocated": pixels.dtype.itemsize * 8,
+        "BitsStored": bits_stored,
+        "HighBit": bits_stored - 1,
+        "PixelRepresentation": 0,
+        "RescaleSlope": tags.get("RescaleSlope", "1"),
+        "RescaleIntercept": tags.get("RescaleIntercept", "0"),
+        "RescaleType": tags.get("RescaleType", "US"),
+        "PresentationLUTShape": tags.get(
+            "PresentationLUTShape", "INVERSE" if photometric == "MONOCHROME1" else "IDENTITY"
+        ),
+    }
+    for keyword, value in values.items():
+        setattr(header, keyword, value)
+    return header
+
+
+def _save(path: str | PathLike[str], header: Dataset, frame: bytes, transfer_syntax: str, compressed: bool) -> None:
+    from pydicom import dcmwrite
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.encaps import encapsulate
+    from pydicom.uid import UID
+
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = UID(transfer_syntax)
+    meta.MediaStorageSOPClassUID = header.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
+    header.file_meta = meta  # type: ignore[attr-defined]
+    header.PixelData = encapsulate([frame]) if compressed else frame + b"\0" * (len(frame) % 2)
+    header["PixelData"].VR = "OB" if compressed or header.BitsAllocated == 8 else "OW"
+    header["PixelData"].is_undefined_length = compressed
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        dcmwrite(temporary, header, enforce_file_format=True)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
