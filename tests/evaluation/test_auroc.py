@@ -36,10 +36,10 @@ def test_weights_equal_repeated_rows(case: tuple[np.ndarray, np.ndarray]) -> Non
     scores, labels = case
     rng = np.random.default_rng(1)
     column = SortedScores(scores[:, 0], labels[:, 0])
-    weights = rng.multinomial(400, np.full(400, 1 / 400), size=6).T
+    weights = rng.multinomial(400, np.full(400, 1 / 400), size=6)
     area, precision = column.auroc(weights), column.average_precision(weights)
     for r in range(6):
-        rows = np.repeat(np.arange(400), weights[:, r])
+        rows = np.repeat(np.arange(400), weights[r])
         rows = rows[~np.isnan(labels[rows, 0])]
         assert area[r] == pytest.approx(roc_auc_score(labels[rows, 0], scores[rows, 0]), abs=1e-12)
         assert precision[r] == pytest.approx(average_precision_score(labels[rows, 0], scores[rows, 0]), abs=1e-12)
@@ -65,6 +65,15 @@ def test_undefined_findings_stay_out_of_the_mean() -> None:
     assert result.positives.tolist() == [1, 0, 1]
     assert result.negatives.tolist() == [2, 3, 0]
     assert np.isnan(average_precision(scores, labels).values[1:]).all()
+
+
+def test_area_under_the_drawn_curve_is_the_number(case: tuple[np.ndarray, np.ndarray]) -> None:
+    scores, labels = case
+    column = SortedScores(scores[:, 1], labels[:, 1])
+    fpr, tpr = column.roc()
+    assert (np.diff(fpr) >= 0).all()
+    assert (np.diff(tpr) >= 0).all()
+    assert np.trapezoid(tpr, fpr) == pytest.approx(float(column.auroc()), abs=1e-12)
 
 
 def test_nothing_defined_is_not_a_number() -> None:
