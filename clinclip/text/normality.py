@@ -1,0 +1,140 @@
+"""Statements about anatomy that deny or assert a finding: "heart size is normal", "lungs are clear", "heart is enlarged".
+
+A predicate ("normal", "clear", "enlarged", "stable") is linked to its subjects, before it over a verb or colon
+("heart and mediastinum are normal", "Heart: normal") or behind it as an adjective ("normal heart, lungs and pleura"). What the
+pair means for the 14 observations stands in ``lexicon/normality.tsv``.
+"""
+
+from __future__ import annotations
+
+from clinclip.findings import LabelState
+from clinclip.text import roles as r
+from clinclip.text.lexicon.build import Concept, Lexicon
+from clinclip.text.scopes import Clauses, Cue
+
+_LIST = r.AND | r.OR | r.COMMA
+#: words without a lexicon entry that may stand between a subject and its predicate
+MAX_GAP = 7
+#: When several predicates describe one subject, the first class in this order speaks ("stable and normal").
+_ORDER = ("enlarged", "abnormal", "blunted", "borderline", "normal", "clear", "sharp", "intact", "unclear", "stable")
+
+Statement = tuple[Concept, int, int, LabelState, str, int, int]
+
+
+def _forward_subjects(c: Clauses, i: int) -> list[int]:
+    """Subjects behind an adjective: "normal heart, lungs and pleura", "normal size of the heart"."""
+    subjects: list[int] = []
+    at, j, n = c.E[i], i + 1, len(c.F)
+    while j < n:
+        flags = c.F[j]
+        if flags & r.ANATOMY:
+            if c.S[j] - at > (0 if not subjects else 3):
+                break
+            subjects.append(j)
+            at = c.E[j]
+        elif (
+            flags & (r.MODIFIER | r.THE | r.WITHIN | r.ARTICLE | r.ADVERB)
+            and not flags & r.PREDICATE
+            and c.S[j] - at <= 1
+        ) or (flags & _LIST and subjects and c.S[j] - at <= 2):
+            at = c.E[j]
+        else:
+            break
+        j += 1
+    if subjects and j < n and c.F[j] & r.COPULA and len(subjects) > 1:
+        # "normal heart, lungs are clear": what has its own verb is not in the list
+        last = subjects[-1]
+        k = last - 1
+        while k > i and not c.F[k] & r.COMMA:
+            k -= 1
+        subjects = [s for s in subjects if s < k]
+    elif subjects and j < n and c.F[j] & r.COPULA:
+        subjects = []
+    return subjects
+
+
+def _backward_subjects(c: Clauses, i: int) -> tuple[list[int], bool]:
+    """Subjects before a predicate, and whether a "not" stands between."""
+    subjects: list[int] = []
+    negated = False
+    shared = i > 0 and c.E[i - 1] == c.S[i] and bool(c.F[i - 1] & (_LIST | r.END))
+    verb = False
+    j = i - 1
+    while j >= 0:
+        flags = c.F[j]
+        if subjects:
+            if flags & r.ANATOMY and c.S[subjects[-1]] - c.E[j] <= 3:
+                subjects.append(j)
+            elif not flags & (_LIST | r.THE | r.MODIFIER | r.WITHIN | r.ARTICLE) or flags & r.PREDICATE:
+                break
+        elif flags & r.ANATOMY:
+            if c.S[i] - c.E[j] > MAX_GAP + 4 or (not verb and not shared and c.S[i] - c.E[j] > 2):
+                break
+            subjects.append(j)
+        elif flags & r.NEG_NOT:
+            negated = True
+        elif flags & (r.NEG_PRE | r.EXCEPT):
+            break
+        elif flags & (r.CONCEPT | r.PREDICATE | _LIST | r.END):
+            if not shared and not (flags & r.PREDICATE and c.E[j] == c.S[i]):
+                break
+        elif flags & r.VERB:
+            verb = True
+        j -= 1
+    return subjects, negated
+
+
+def statements(c: Clauses, cues: list[Cue], lex: Lexicon) -> list[Statement]:
+    """What the sentence says about anatomy, as assertions of findings."""
+    said: dict[int, dict[str, tuple[int, bool, LabelState | None, str]]] = {}
+    excepted = any(f & r.EXCEPT for f in c.F)
+    for i, flags in enumerate(c.F):
+        if not flags & r.PREDICATE:
+            continue
+        negated = False
+        subjects = _forward_subjects(c, i)
+        if not subjects or (i > 0 and c.F[i - 1] & r.ANATOMY and c.E[i - 1] == c.S[i]):
+            behind, negated = _backward_subjects(c, i)
+            subjects = behind or subjects
+        if not subjects:
+            continue
+        uncertain: LabelState | None = None
+        rule = ""
+        for cue in cues:
+            if cue.covers(c.S[i], c.E[i]):
+                if cue.kind & r.NEG_PRE:
+                    negated = True
+                elif cue.state is LabelState.UNCERTAIN:
+                    uncertain, rule = cue.state, cue.rule
+        predicate = c.X[i].predicate or ""
+        for subject in subjects:
+            said.setdefault(subject, {}).setdefault(predicate, (i, negated, uncertain, rule))
+    results: list[Statement] = []
+    for subject, predicates in said.items():
+        for name in _ORDER:
+            if name not in predicates:
+                continue
+            i, negated, uncertain, rule = predicates[name]
+            meanings = lex.normality.get((c.X[subject].group or "", name), ())
+            mixed = (
+                name in {"enlarged", "abnormal"}
+                and "normal" in predicates
+                and not predicates["normal"][1]
+                and not negated
+            )
+            for concept, state_name, table_rule in meanings:
+                state = LabelState(state_name)
+                if negated:
+                    if state is not LabelState.PRESENT:
+                        continue
+                    state = LabelState.ABSENT
+                if excepted and state is LabelState.ABSENT:
+                    continue
+                if mixed:
+                    state, table_rule = LabelState.UNCERTAIN, "normal-to-enlarged"
+                elif uncertain is not None:
+                    state, table_rule = uncertain, rule
+                results.append((concept, c.S[subject], c.E[subject], state, table_rule, c.S[i], c.E[i]))
+            if meanings and not negated:
+                break
+    return results

@@ -1,0 +1,147 @@
+"""From a sentence to its mentions: lexicon hits, normality statements, and the state of each mention.
+
+Sentences repeat heavily in radiology, and what a sentence says does not depend on where it stands, so readings are
+cached by the folded sentence. Positions in a reading are word numbers; :mod:`clinclip.text.assertions` turns them into offsets.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from clinclip.findings import LabelState
+from clinclip.text import roles as r
+from clinclip.text.lexicon.build import UNKNOWN, Concept, Entry, Lexicon, lexicon
+from clinclip.text.normality import statements
+from clinclip.text.scopes import Clauses, Cue, decide
+from clinclip.text.words import split_words
+
+Hit = tuple[int, int, Entry]
+#: sentences kept in the cache
+CACHE_SIZE = 200_000
+
+
+class Mention:
+    """A mention in a sentence; positions are word numbers. ``start``/``end``: the mention, ``cue``: what decided it."""
+
+    __slots__ = ("concept", "cue_end", "cue_start", "end", "rule", "start", "state")
+
+    def __init__(
+        self,
+        concept: Concept,
+        start: int,
+        end: int,
+        state: LabelState,
+        rule: str,
+        cue_start: int = -1,
+        cue_end: int = -1,
+    ) -> None:
+        self.concept, self.start, self.end, self.state, self.rule = concept, start, end, state, rule
+        self.cue_start, self.cue_end = cue_start, cue_end
+
+
+def find_hits(words: list[str], lex: Lexicon) -> list[Hit]:
+    """Lexicon phrases in a sentence: leftmost, then longest, not overlapping."""
+    vocabulary = lex.vocabulary
+    get = vocabulary.get
+    ids = "".join([get(w) or unknown_word(w) for w in words])
+    longest: dict[int, tuple[int, Entry]] = {}
+    for last, (length, entry) in lex.automaton.iter(ids):
+        longest[last - length + 1] = (last + 1, entry)  # ends ascend: the last one kept is the longest
+    hits: list[Hit] = []
+    free = 0
+    for start in sorted(longest):
+        if start >= free:
+            free, entry = longest[start]
+            hits.append((start, free, entry))
+    return hits
+
+
+@lru_cache(maxsize=50_000)
+def unknown_word(word: str) -> str:
+    """The character of a word outside the vocabulary: that of a long finding word one typing error away, else UNKNOWN."""
+    if len(word) < 7 or not word.isalpha():
+        return UNKNOWN
+    lex = lexicon()
+    for known in lex.long_words:
+        if known[0] == word[0] and abs(len(known) - len(word)) <= 1 and _one_edit(word, known):
+            return lex.vocabulary[known]
+    return UNKNOWN
+
+
+def _one_edit(a: str, b: str) -> bool:
+    """Whether one insertion, deletion, substitution or swap of neighbours turns ``a`` into ``b``."""
+    if len(a) > len(b):
+        a, b = b, a
+    i = 0
+    while i < len(a) and a[i] == b[i]:
+        i += 1
+    if len(a) == len(b):
+        return a[i + 1 :] == b[i + 1 :] or (
+            i + 1 < len(a) and a[i] == b[i + 1] and a[i + 1] == b[i] and a[i + 2 :] == b[i + 2 :]
+        )
+    return a[i:] == b[i + 1 :]
+
+
+def read_words(words: list[str]) -> tuple[list[Mention], list[Cue]]:
+    """Mentions and cues of one sentence."""
+    lex = lexicon()
+    hits = find_hits(words, lex)
+    content = 0
+    for _, _, entry in hits:
+        content |= entry.flags
+    if not content & (r.CONCEPT | r.ANATOMY):
+        return [], []
+    clauses = Clauses(hits, len(words))
+    cues = clauses.cues()
+    mentions: list[Mention] = []
+    question = bool(words) and words[-1] == "?"
+    for start, end, entry in hits:
+        if entry.flags & r.CONCEPT:
+            cue = decide(cues, start, end)
+            for concept in entry.concepts:
+                mentions.append(_mention(concept, start, end, cue, question))
+    if content & r.ANATOMY:
+        for concept, start, end, state, rule, cue_start, cue_end in statements(clauses, cues, lex):
+            mentions.append(Mention(concept, start, end, state, rule, cue_start, cue_end))
+    if content & r.OR and len(mentions) > 1:
+        _alternatives(mentions, clauses)
+    mentions.sort(key=lambda m: (m.start, m.end))
+    return mentions, cues
+
+
+def _mention(concept: Concept, start: int, end: int, cue: Cue | None, question: bool) -> Mention:
+    if cue is not None and cue.kind == r.REMOVED and "device" not in concept.options:
+        cue = None
+    if "removed" in concept.options and (cue is None or cue.state is not LabelState.ABSENT):
+        return Mention(concept, start, end, LabelState.ABSENT, "removed")
+    if cue is None:
+        if question:
+            return Mention(concept, start, end, LabelState.UNCERTAIN, "question")
+        if "sign" in concept.options:
+            return Mention(concept, start, end, LabelState.UNCERTAIN, "sign")
+        return Mention(concept, start, end, LabelState.PRESENT, "stated")
+    state = cue.state
+    if state is LabelState.PRESENT and "sign" in concept.options:
+        state = LabelState.UNCERTAIN
+    return Mention(concept, start, end, state, cue.rule, cue.start, cue.end)
+
+
+def _alternatives(mentions: list[Mention], clauses: Clauses) -> None:
+    """ "Atelectasis or pneumonia": each of two alternatives is uncertain unless a cue says more."""
+    stated = sorted((m for m in mentions if m.rule == "stated"), key=lambda m: m.start)
+    for left, right in zip(stated, stated[1:], strict=False):
+        between = [(f, i) for i, f in enumerate(clauses.F) if left.end <= clauses.S[i] and clauses.E[i] <= right.start]
+        flags = 0
+        for f, _ in between:
+            flags |= f
+        if flags & r.OR and not flags & (r.VERB | r.END | r.EXCEPT | r.AND | r.WITH):
+            cue = next(i for f, i in between if f & r.OR)
+            for m in (left, right):
+                m.state, m.rule = LabelState.UNCERTAIN, "alternative"
+                m.cue_start, m.cue_end = clauses.S[cue], clauses.E[cue]
+
+
+@lru_cache(maxsize=CACHE_SIZE)
+def read_sentence(folded: str) -> tuple[Mention, ...]:
+    """Mentions of a folded sentence (blanks collapsed), from the cache where it was read before."""
+    return tuple(read_words(split_words(folded))[0])

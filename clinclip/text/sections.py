@@ -1,0 +1,263 @@
+"""Sections of a report: the official MIMIC-CXR parser's behaviour, study-level text policies, and a lenient reader.
+
+:func:`split_sections` behaves as the section parser published with MIMIC-CXR, quirks included, because the text of a study
+decides what a model sees and every published MIMIC-CXR number rests on that parser. Its rules, in words:
+
+- A header is a newline, exactly one blank, then capitals, blanks and ``()/,-`` up to a colon, then white space. Headers
+  in column 0, in mixed case or with a digit are not headers. Without any header the whole is ``full report``.
+- After a header the search for the next one starts behind the next newline, so ``FINDINGS:`` directly followed by a newline
+  and `` IMPRESSION:`` swallows the impression, while ``FINDINGS: `` with a trailing blank does not.
+- Titles are normalised: those with "impression", "findings", "history", "comparison" or "addendum" to that word,
+  CONCLUSION and FINDINGS/IMPRESSION to impression, titles that describe views ("CHEST, PORTABLE") to findings.
+- Empty findings and impression sections are dropped. If neither is left, the last section's text behind its first
+  empty line (newline, blank, newline) becomes ``last_paragraph``.
+- The text of a study is its *last* impression, else findings, else last paragraph, else comparison.
+
+The parser's rules for 54 single studies are not part of clinclip: see :class:`StudyRules`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+
+from clinclip.errors import ConfigError, ReportTextError
+
+_HEADER = re.compile(r"\n ([A-Z ()/,-]+):\s")
+_EMPTY_LINE = "\n \n"
+#: whole titles -> section name: other words for a section, and the typing errors that occur
+_ALIASES: dict[str, str] = {
+    alias: name
+    for name, aliases in {
+        "impression": "conclusion|impresson|imprression|imoression|impressoin|imprssion|impresion|imperssion|mpression|"
+        "impession|ndication|findings/ impression",
+        "findings": "finding|findins|findindgs|findgings|findngs|findnings|finidngs|chest, two views",
+        "comparison": "comparisons|comparision|reference exam",
+        "indication": "reason for examination|reason for exam|clinical indication|idication|reason for the examination",
+        "history": "clinical history|clinical information|patient history|pfi",
+        "examination": "exam|type of examination",
+        "recommendations": "recommendation(s)|recommendation",
+        "wet read": "wetread",
+    }.items()
+    for alias in aliases.split("|")
+}
+_MAIN = ("impression", "findings", "history", "comparison", "addendum")
+#: parts of titles that describe the views taken: what follows is the findings
+_VIEWS = (
+    "chest", "portable", "pa and lateral", "lateral and pa", "ap and lateral", "lateral and ap", "frontal and",
+    "two views", "frontal view", "pa view", "ap view", "one view", "lateral view", "bone window", "frontal upright",
+    "frontal semi-upright", "ribs", "pa and lat",
+)  # fmt: skip
+#: the order in which a section becomes the text of a study
+OFFICIAL_ORDER = ("impression", "findings", "last_paragraph", "comparison")
+
+
+@dataclass(frozen=True)
+class StudyRules:
+    """Hand-made rules for single studies, from a file that the user supplies.
+
+    Attributes:
+        sections: study id ("s50000001") -> name of the section that is its text.
+        ranges: study id -> (start, end) of its text in the report; (0, 0) means that it has none.
+    """
+
+    sections: Mapping[str, str] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, path: str | PathLike[str]) -> StudyRules:
+        """Read ``{"sections": {study: title}, "ranges": {study: [start, end]}}``.
+
+        Raises:
+            ReportTextError: the file is not of that form; the message names the entry.
+        """
+        try:
+            raw = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError) as error:
+            raise ReportTextError(f"section rules {path}: {error}") from error
+        if not isinstance(raw, dict) or not set(raw) <= {"sections", "ranges"}:
+            raise ReportTextError(f"section rules {path}: expected an object with the keys 'sections' and 'ranges'")
+        sections, ranges = raw.get("sections", {}), raw.get("ranges", {})
+        for study, name in sections.items():
+            if not isinstance(name, str):
+                raise ReportTextError(f"section rules {path}: sections[{study!r}] is {name!r}, not a section name")
+        for study, pair in ranges.items():
+            if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(x, int) and x >= 0 for x in pair)):
+                raise ReportTextError(f"section rules {path}: ranges[{study!r}] is {pair!r}, not [start, end]")
+        return cls(sections, {study: (pair[0], pair[1]) for study, pair in ranges.items()})
+
+
+def _study_key(study_id: str) -> str:
+    return study_id if study_id.startswith("s") else f"s{study_id}"
+
+
+def _canonical_title(title: str) -> str:
+    name = title.strip()
+    if name in _ALIASES:
+        return _ALIASES[name]
+    for main in _MAIN:
+        if main in name:
+            return main
+    if any(view in name for view in _VIEWS):
+        return "findings"
+    return name
+
+
+def section_list(report: str) -> list[tuple[str, str]]:
+    """(name, text) of every section in order, as the official parser returns them (texts not stripped)."""
+    names: list[str] = []
+    texts: list[str] = []
+    match = _HEADER.search(report)
+    if match is None:
+        names, texts = ["full report"], [report]
+    else:
+        names, texts = ["preamble"], [report[: match.start(1)]]
+        while match is not None:
+            start = match.end()
+            newline = report.find("\n", start)
+            following = _HEADER.search(report, newline if newline >= 0 else start)
+            names.append(_canonical_title(match.group(1).lower()))
+            texts.append(report[start : following.start() if following else len(report)])
+            match = following
+    kept = [(n, t) for n, t in zip(names, texts, strict=True) if n not in {"impression", "findings"} or t.strip()]
+    if kept and not any(n in {"impression", "findings"} for n, _ in kept):
+        name, text = kept[-1]
+        if _EMPTY_LINE in text:
+            head, tail = text.split(_EMPTY_LINE, 1)
+            kept[-1:] = [(name, head), ("last_paragraph", tail)]
+    return kept
+
+
+def split_sections(report: str, study_id: str | None = None, rules: StudyRules | None = None) -> dict[str, str]:
+    """The sections of a report by the official MIMIC-CXR parser's behaviour.
+
+    Args:
+        report: the report's text, with either kind of line ends.
+        study_id: with or without its leading "s"; needed for ``rules`` only.
+        rules: hand-made rules for single studies. A study with a rule gets one entry, its text, named "impression";
+            a study with the range (0, 0) gets none.
+
+    Returns:
+        Section name -> text without surrounding white space. The last of several sections of one name wins.
+
+    Raises:
+        ReportTextError: a rule names a section that the report does not have, or a range beyond its end.
+    """
+    if rules is not None and study_id is not None:
+        key = _study_key(study_id)
+        if key in rules.ranges:
+            start, end = rules.ranges[key]
+            if end > len(report) or start > end:
+                raise ReportTextError(
+                    f"study {key}: the section rule's range ({start}, {end}) does not fit a report of {len(report)} "
+                    "characters; the rules belong to the reports as published"
+                )
+            text = report[start:end].strip()
+            return {"impression": text} if text else {}
+        if key in rules.sections:
+            wanted = rules.sections[key]
+            sections = {name: text.strip() for name, text in section_list(report)}
+            if wanted not in sections:
+                raise ReportTextError(
+                    f"study {key}: the section rule asks for {wanted!r}; found: {', '.join(sections)}"
+                )
+            return {"impression": sections[wanted]}
+    return {name: text.strip() for name, text in section_list(report)}
+
+
+#: study-level text policies: what a model reads of a study
+TEXT_POLICIES: dict[str, str] = {
+    "official": "impression, else findings, else last paragraph, else comparison (as mimic_cxr_sectioned.csv users do)",
+    "impression": "impression only",
+    "findings": "findings only",
+    "findings_impression": "findings and impression, else last paragraph, else the full report",
+    "longest": "the longer of findings and impression (by characters), else last paragraph",
+    "full": "every section except preamble, technique, comparison, history and indication",
+}
+_NOT_FINDINGS = (
+    "preamble", "technique", "comparison", "history", "indication", "reason", "examination", "exam", "clinical", "notification",
+    "type of", "date", "procedure",
+)  # fmt: skip
+
+
+def study_text(sections: Mapping[str, str], policy: str = "official") -> str:
+    """The text of a study under a named policy (see TEXT_POLICIES); empty when the sections hold none.
+
+    Raises:
+        ConfigError: unknown policy.
+    """
+    get = sections.get
+    if policy == "official":
+        return next((sections[name] for name in OFFICIAL_ORDER if sections.get(name)), "")
+    if policy in {"impression", "findings"}:
+        return get(policy) or ""
+    if policy == "findings_impression":
+        parts = [text for name in ("findings", "impression") if (text := get(name))]
+        return "\n\n".join(parts) if parts else (get("last_paragraph") or get("full report") or "")
+    if policy == "longest":
+        return max(get("findings") or "", get("impression") or "", key=len) or get("last_paragraph") or ""
+    if policy == "full":
+        return "\n\n".join(t for n, t in sections.items() if t and not n.startswith(_NOT_FINDINGS))
+    raise ConfigError(f"sections policy={policy!r} is unknown; allowed: {', '.join(TEXT_POLICIES)} (data.sections)")
+
+
+#: Titles that a lenient reader knows, in any corpus. Value: what the section says.
+#: "reading": what the image shows; "context": why it was taken, what came before; "technique": how.
+_TITLES: dict[str, str] = {
+    **dict.fromkeys(
+        ("findings", "finding", "impression", "impressions", "conclusion", "conclusions", "findings/impression",
+         "findings and impression", "interpretation", "report", "result", "results", "opinion", "wet read", "addendum",
+         "preliminary report", "final report", "chest x-ray", "imp"), "reading"),
+    **dict.fromkeys(
+        ("indication", "indications", "history", "clinical history", "clinical information", "clinical indication",
+         "reason for exam", "reason for examination", "reason for study", "reason for this examination", "reason", "hx",
+         "clinical data", "patient history", "medical history", "past medical history", "clinical details", "referral",
+         "clinical question", "question", "medical condition", "underlying medical condition", "admitting diagnosis",
+         "diagnosis", "order", "provided history", "symptoms"), "context"),
+    **dict.fromkeys(
+        ("technique", "procedure", "examination", "exam", "exam type", "type of examination", "comparison", "comparisons",
+         "comparison exam", "comparison film", "views", "view", "date", "study", "notification", "reference exam",
+         "recommendation", "recommendations"), "technique"),
+}  # fmt: skip
+_LENIENT = re.compile(
+    r"(?:^[ \t]*|(?<=[.?!])[ \t]+|(?<=\s)(?=[A-Z/ ]{4,40}:))("
+    + "|".join(sorted((re.escape(t) for t in _TITLES), key=len, reverse=True))
+    + r")[ \t]*(?::|(?=[ \t]*\n))",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+def reading_spans(report: str) -> list[tuple[int, int, str]]:
+    """(start, end, role) of the parts of a report of any origin, in order; the titles themselves are left out.
+
+    Role is "reading" (findings, impression, text without a title), "context" (history, indication) or "technique"
+    (technique, comparison, recommendation, notification). Text before the first known title is "reading" unless a
+    reading section follows, where it is a heading.
+    """
+    if ":" not in report:
+        return [(0, len(report), "reading")]
+    marks = [
+        (m.start(), m.end(), m.group(1))
+        for m in _LENIENT.finditer(report)
+        if not (m.group(1).islower() and m.start(1) > 0 and report[m.start(1) - 1] != "\n")
+    ]
+    if not marks:
+        return [(0, len(report), "reading")]
+    spans: list[tuple[int, int, str]] = []
+    roles = [_TITLES[title.lower()] for _, _, title in marks]
+    if marks[0][0] > 0:
+        spans.append((0, marks[0][0], "technique" if "reading" in roles else "reading"))
+    for i, (_, end, _) in enumerate(marks):
+        until = marks[i + 1][0] if i + 1 < len(marks) else len(report)
+        spans.append((end, until, roles[i]))
+    if not any(role == "reading" for _, _, role in spans):
+        # No findings section: as in MIMIC-CXR, the reading is the last part's text behind its first empty line.
+        start, end, role = spans[-1]
+        gap = re.search(r"\n[ \t]*\n", report[start:end])
+        if gap is not None:
+            spans[-1:] = [(start, start + gap.start(), role), (start + gap.end(), end, "reading")]
+    return spans
