@@ -1,0 +1,191 @@
+"""What a cache stores of one image: reduced, fitted into a square, and where the original's pixels went."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from clinclip.errors import ConfigError, ImageMissingError
+from clinclip.images.read import Mode, Window, load
+
+Fit = Literal["pad", "crop", "stretch"]
+Tier = Literal["raw", "jpeg"]
+
+#: Part of every cache's identity: raised whenever the code below or the decoders change the pixels that come out.
+RECIPE = 1
+
+
+@dataclass(frozen=True)
+class CacheOptions:
+    """Everything that shapes a cached image; a change of any of them makes another cache.
+
+    Attributes:
+        size: Side of the stored square in pixels. A little more than the model's input leaves room for crops.
+        fit: "pad" (default) keeps the whole image and its aspect ratio and fills with black: nothing of a costophrenic
+            angle or an apex is lost. "crop" brings the shorter side to ``size`` and cuts the centre. "stretch" ignores
+            the aspect ratio.
+        mode: "fast" or "strict", see `clinclip.images.read_image`.
+        window: "minmax" or "voi" for DICOM files, see `clinclip.images.read_image`.
+        equalize: Equalise the histogram at full resolution. MIMIC-CXR-JPG is equalised already; its DICOM files are not.
+        tier: "raw" stores uint8 (``size**2`` bytes an image, fastest); "jpeg" about a quarter of that, ten times slower
+            to read, not exact.
+        quality: JPEG quality of the "jpeg" tier.
+    """
+
+    size: int = 256
+    fit: Fit = "pad"
+    mode: Mode = "fast"
+    window: Window = "minmax"
+    equalize: bool = False
+    tier: Tier = "raw"
+    quality: int = 95
+
+    def __post_init__(self) -> None:
+        for name, kind in (("fit", Fit), ("mode", Mode), ("window", Window), ("tier", Tier)):
+            if getattr(self, name) not in get_args(kind):
+                raise ConfigError(
+                    f"image cache: {name} is {getattr(self, name)!r}; allowed: {', '.join(get_args(kind))}"
+                )
+        if not 16 <= self.size <= 4096:
+            raise ConfigError(f"image cache: size is {self.size}; allowed: 16 to 4096 pixels")
+        if not 50 <= self.quality <= 100:
+            raise ConfigError(f"image cache: quality is {self.quality}; allowed: 50 to 100, lower ones blur fine lines")
+
+    def hash(self) -> str:
+        """16 hex digits over every option and the version of the recipe."""
+        text = json.dumps({**asdict(self), "recipe": RECIPE}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> CacheOptions:
+        """The options that a cache records of itself."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+    @property
+    def shard_images(self) -> int:
+        """Images in a full shard: at most 256, and about 64 MB."""
+        return max(16, min(256, 2**26 // self.size**2))
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How original pixels map into the cached square: ``cached = original * scale + offset``.
+
+    Attributes:
+        scale_x: Cached pixels per original pixel, horizontally.
+        scale_y: The same vertically.
+        offset_x: Cached position of the original's left edge; negative when it was cut.
+        offset_y: Cached position of its upper edge.
+    """
+
+    scale_x: float
+    scale_y: float
+    offset_x: float
+    offset_y: float
+
+    def map_boxes(self, boxes: NDArray) -> NDArray[np.float64]:
+        """Boxes (..., 4) as left, top, right, bottom in original pixels, to cached pixels."""
+        boxes = np.asarray(boxes, np.float64)
+        scale = np.array([self.scale_x, self.scale_y] * 2)
+        return boxes * scale + np.array([self.offset_x, self.offset_y] * 2)
+
+
+def geometry(height: int, width: int, options: CacheOptions) -> Geometry:
+    """The mapping for an original of this size."""
+    rows, columns = _scaled(height, width, options)
+    return Geometry(
+        columns / width, rows / height, float((options.size - columns) // 2), float((options.size - rows) // 2)
+    )
+
+
+def _scaled(height: int, width: int, options: CacheOptions) -> tuple[int, int]:
+    """The shape to which the whole original is scaled before padding or cutting."""
+    if options.fit == "stretch":
+        return options.size, options.size
+    scale = options.size / (max(height, width) if options.fit == "pad" else min(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def fit_square(pixels: NDArray[np.uint8], size: tuple[int, int], options: CacheOptions) -> NDArray[np.uint8]:
+    """Scale (upwards if need be), then pad or cut to the square.
+
+    Args:
+        pixels: uint8, already reduced to at most the wanted shape.
+        size: (height, width) of the original.
+        options: Of the cache.
+
+    Returns:
+        uint8 (size, size), contiguous.
+    """
+    rows, columns = _scaled(*size, options)
+    if pixels.shape != (rows, columns):
+        pixels = cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+    top, left = (options.size - rows) // 2, (options.size - columns) // 2
+    if top < 0 or left < 0:
+        pixels = pixels[max(0, -top) : max(0, -top) + options.size, max(0, -left) : max(0, -left) + options.size]
+    if pixels.shape == (options.size, options.size):
+        return np.ascontiguousarray(pixels)
+    square = np.zeros((options.size, options.size), np.uint8)
+    top, left = max(0, top), max(0, left)
+    square[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+    return square
+
+
+def make_entry(path: str | PathLike[str], options: dict[str, Any]) -> tuple[dict[str, Any], bytes | memoryview]:
+    """Read one file the way a cache stores it.
+
+    Args:
+        path: The source.
+        options: A `CacheOptions` as a dictionary.
+
+    Returns:
+        Facts about the source (height, width, source_bytes, source_mtime_ns, source_sha256), and the stored bytes.
+
+    Raises:
+        ImageError: It cannot be read.
+    """
+    chosen = CacheOptions.from_dict(options)
+
+    def target(height: int, width: int) -> tuple[int, int]:
+        rows, columns = _scaled(height, width, chosen)
+        return min(height, rows), min(width, columns)
+
+    pixels, size = load(path, chosen.mode, chosen.window, target, chosen.equalize)
+    square = fit_square(pixels, size, chosen)
+    facts = {"height": size[0], "width": size[1], **source_facts(path, digest=True)}
+    if chosen.tier == "raw":
+        return facts, memoryview(square).cast("B")
+    return facts, encode_jpeg(square, chosen.quality)
+
+
+def source_facts(path: str | PathLike[str], digest: bool = False) -> dict[str, Any]:
+    """Size and time of a source file, with its SHA-256 if wanted.
+
+    Raises:
+        ImageMissingError: It is gone.
+    """
+    try:
+        status = Path(path).stat()
+        facts: dict[str, Any] = {"source_bytes": status.st_size, "source_mtime_ns": status.st_mtime_ns}
+        if digest:
+            with Path(path).open("rb") as file:
+                facts["source_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ImageMissingError(path, f"it cannot be read: {error.strerror}") from error
+    return facts
+
+
+def encode_jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
+    """A grey JPEG of uint8 (H, W)."""
+    import simplejpeg
+
+    return simplejpeg.encode_jpeg(pixels[:, :, None], quality=quality, colorspace="GRAY", colorsubsampling="Gray")

@@ -1,0 +1,217 @@
+"""Files of an image cache: shards of pixels with their index in one file, and the table of contents.
+
+A shard holds pixel data first (so that it can be memory-mapped from offset 0), then its index as JSON, then a trailer of
+fixed length: byte length of the index, CRC-32 of the index, magic. One file means that pixels and checksums can only
+ever change together, by one ``os.replace``. Its name carries a digest of the options and of the keys it holds: a shard
+built for other options or items has another name, so that a stale hit is impossible.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clinclip.errors import CacheError
+
+MAGIC = b"CXRSHRD1"
+_TRAILER = struct.Struct("<QI8s")
+CONTENTS = "cache.json"
+FORMAT = 1
+
+
+@dataclass
+class Entry:
+    """One image of a shard.
+
+    Attributes:
+        key: The caller's name of the image.
+        reason: Why it could not be read, or None.
+        height: Rows of the original.
+        width: Columns of the original.
+        source_bytes: Size of the source file.
+        source_mtime_ns: Its modification time.
+        source_sha256: Its content.
+        crc32: Checksum of the stored bytes.
+        offset: Where they start in the shard.
+        length: How many they are; 0 for an image that could not be read in a JPEG shard.
+    """
+
+    key: str
+    reason: str | None = None
+    height: int = 0
+    width: int = 0
+    source_bytes: int = 0
+    source_mtime_ns: int = 0
+    source_sha256: str = ""
+    crc32: int = 0
+    offset: int = 0
+    length: int = 0
+
+
+@dataclass
+class Shard:
+    """A shard's index and, while it is being built, its pixels."""
+
+    options_hash: str
+    entries: list[Entry]
+    blobs: list[bytes | memoryview] = field(default_factory=list)
+
+
+def shard_name(number: int, options_hash: str, keys: Sequence[str]) -> str:
+    """File name of a shard of these keys under these options."""
+    digest = hashlib.sha256("\0".join([options_hash, *keys]).encode()).hexdigest()[:16]
+    return f"{number:05d}-{digest}.shard"
+
+
+def write_shard(path: Path, shard: Shard) -> None:
+    """Write a shard under a temporary name, force it to disk, and give it its name.
+
+    Raises:
+        CacheError: The disk is full or read-only.
+    """
+    offset = 0
+    for entry, blob in zip(shard.entries, shard.blobs, strict=True):
+        entry.offset, entry.length, entry.crc32 = offset, len(blob), zlib.crc32(blob)
+        offset += len(blob)
+    columns = {name: [getattr(entry, name) for entry in shard.entries] for name in Entry.__dataclass_fields__}
+    index = json.dumps({"options": shard.options_hash, **columns}, separators=(",", ":")).encode()
+    with replacing(path) as file:
+        for blob in shard.blobs:
+            file.write(blob)
+        file.write(index)
+        file.write(_TRAILER.pack(len(index), zlib.crc32(index), MAGIC))
+
+
+class replacing:  # noqa: N801 - used like a function
+    """``with replacing(path) as file``: the file appears under its name complete, or not at all.
+
+    Raises:
+        CacheError: It cannot be written; the temporary file is removed and the message names the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+    def __enter__(self) -> Any:
+        try:
+            self._file = self.temporary.open("wb")
+        except OSError as error:
+            raise self._explain(error) from error
+        return self._file
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is None:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+            self._file.close()
+            if error is None:
+                self.temporary.replace(self.path)
+        except OSError as failure:
+            self.temporary.unlink(missing_ok=True)
+            raise self._explain(failure) from failure
+        if error is not None:
+            self.temporary.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise self._explain(error) from error
+
+    def _explain(self, error: OSError) -> CacheError:
+        return CacheError(
+            f"cannot write the image cache in {self.path.parent}: {error.strerror or error}. Free space or choose "
+            "another output folder, then run the same command again: finished shards are kept"
+        )
+
+
+def read_index(path: Path) -> Shard | None:
+    """The index of a shard, or None when the file is absent, cut off or its index is damaged."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            if size < _TRAILER.size:
+                return None
+            file.seek(size - _TRAILER.size)
+            length, crc, magic = _TRAILER.unpack(file.read(_TRAILER.size))
+            if magic != MAGIC or length > size - _TRAILER.size:
+                return None
+            file.seek(size - _TRAILER.size - length)
+            index = file.read(length)
+    except FileNotFoundError:
+        return None
+    if zlib.crc32(index) != crc:
+        return None
+    columns = json.loads(index)
+    options_hash = columns.pop("options")
+    names = list(columns)
+    return Shard(
+        options_hash, [Entry(**dict(zip(names, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+    )
+
+
+def read_blobs(path: Path, shard: Shard) -> list[bytes]:
+    """The stored bytes of every entry."""
+    with path.open("rb") as file:
+        return [_at(file, entry) for entry in shard.entries]
+
+
+def _at(file: Any, entry: Entry) -> bytes:
+    file.seek(entry.offset)
+    return file.read(entry.length)
+
+
+def damaged(path: Path, shard: Shard) -> list[int]:
+    """Rows of a shard whose bytes do not match their checksum."""
+    return [i for i, blob in enumerate(read_blobs(path, shard)) if zlib.crc32(blob) != shard.entries[i].crc32]
+
+
+def write_contents(folder: Path, options: dict[str, Any], options_hash: str, shards: list[tuple[Path, Shard]]) -> None:
+    """Write the table of contents. It is the same, byte for byte, whoever writes it."""
+    failed: dict[str, str] = {}
+    listed, start = [], 0
+    for path, shard in shards:
+        for row, entry in enumerate(shard.entries):
+            if entry.reason is not None:
+                failed[str(start + row)] = entry.reason
+        listed.append({"file": path.name, "count": len(shard.entries), "bytes": path.stat().st_size})
+        start += len(shard.entries)
+    contents = {
+        "format": FORMAT,
+        "options": options,
+        "options_hash": options_hash,
+        "count": start,
+        "failed": failed,
+        "shards": listed,
+    }
+    with replacing(folder / CONTENTS) as file:
+        file.write(json.dumps(contents, indent=1).encode())
+
+
+def read_contents(folder: Path) -> dict[str, Any]:
+    """The table of contents.
+
+    Raises:
+        CacheError: Absent, of another format, or damaged.
+    """
+    path = folder / CONTENTS
+    try:
+        contents = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise CacheError(
+            f"{folder} holds no finished image cache ({CONTENTS} is not there). Run the same prepare command again: it "
+            "continues where it stopped"
+        ) from error
+    except (ValueError, OSError) as error:
+        raise CacheError(f"{path} is damaged: {error}. Run the same prepare command again") from error
+    if not isinstance(contents, dict) or contents.get("format") != FORMAT:
+        found = contents.get("format") if isinstance(contents, dict) else None
+        raise CacheError(
+            f"{path} has format {found!r}; this version reads {FORMAT}. Run the same prepare command again"
+        )
+    return contents
