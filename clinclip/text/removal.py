@@ -1,0 +1,230 @@
+"""Plan how every statement of a finding leaves a report: which sentences go, which are rewritten, where a new one fits.
+
+Sentence by sentence: :mod:`clinclip.text.rewrite` proposes, every proposal is read back alone, the one that loses least
+of what else the sentence says wins. Where no cut works, what survives is stated anew ("Left basilar opacity may
+represent atelectasis" without the opacity becomes "Possible atelectasis").
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clinclip.findings import LabelState
+from clinclip.text.nounphrases import SpanMention, noun_phrases, words_of
+from clinclip.text.rewrite import Proposal, match_initial, proposals
+from clinclip.text.subject import Claim, Subject, claim, sentence_claims
+from clinclip.text.types import Assertion
+from clinclip.text.wordclasses import ANAPHORA, DETERMINERS, FINITE
+
+#: "2. ", "- ", "PLEURA: ", "IMPRESSION: 1. ": kept in front of whatever takes the sentence's place.
+_PREFIX = re.compile(
+    r"(?:\(?\d{1,2}[.)]\s+|[-*•]\s+)?(?:[A-Z][\w /&,()-]{1,40}:(?:\s*\(?\d{1,2}[.)])?\s+(?=\S))?"
+    r"(?:\(?\d{1,2}[.)]\s+|[-*•]\s+)?"
+)
+_SECTION = re.compile(r"(?i)\b(?:findings?|impressions?|conclusions?|report|history|indication|technique|comparison)\b")
+_NOT_ABOUT_IT = re.compile(r"(?i)\b(?:discuss|communicat|notif|report|telephon|page|inform|d/w)\w*")
+_VERBLIKE = FINITE | {
+    "likely",
+    "most",
+    "probably",
+    "again",
+    "is",
+    "measures",
+    "extends",
+    "findings",
+    "finding",
+    "changes",
+}
+
+
+class CannotRemoveError(ValueError):
+    """A sentence cannot be freed of the finding. The message is the reason for the yield report."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceChange:
+    """What becomes of one sentence.
+
+    Attributes:
+        start: first character after the sentence's prefix (list number, title).
+        end: one past its last character.
+        text: what remains ("" when nothing).
+        removed_first: whether what left stood before what remains.
+        bare: start of the prefix; deletion of the whole sentence takes the prefix along, unless it is a section title.
+    """
+
+    start: int
+    end: int
+    text: str
+    removed_first: bool
+    bare: int
+
+
+def plan_removal(subject: Subject, doomed: Sequence[Assertion]) -> list[SentenceChange]:
+    """Changes that take the doomed assertions out, in order of the sentences.
+
+    Raises:
+        CannotRemoveError: one of the sentences cannot be rewritten; says why.
+    """
+    gone = {(a.start, a.end, a.concept) for a in doomed}
+    by_sentence: dict[tuple[int, int], list[Assertion]] = {}
+    for assertion in subject.assertions:
+        by_sentence.setdefault(assertion.sentence, []).append(assertion)
+    wanted = {a.sentence for a in doomed}
+    changes: list[SentenceChange] = []
+    previous_whole = False
+    for span in subject.sentences:
+        mentions = by_sentence.get(span, [])
+        if span in wanted:
+            change = _change_sentence(subject.text, span, mentions, gone)
+            previous_whole = not change.text
+            changes.append(change)
+        elif previous_whole and _points_back(subject.text[span[0] : span[1]]):
+            change = _change_dependent(subject.text, span, mentions)
+            if change is not None:
+                changes.append(change)
+        else:
+            previous_whole = False
+    if len(wanted) > sum((c.bare, c.end) in wanted for c in changes):
+        raise CannotRemoveError("sentence boundaries differ between reader and editor")
+    return changes
+
+
+def _prefix_end(text: str, start: int, end: int, mentions: Sequence[Assertion]) -> int:
+    match = _PREFIX.match(text, start, end)
+    stop = match.end() if match else start
+    if stop >= end or any(a.start < stop for a in mentions):
+        number = re.compile(r"\(?\d{1,2}[.)]\s+|[-*•]\s+").match(text, start, end)
+        stop = number.end() if number and not any(a.start < number.end() for a in mentions) else start
+    return stop
+
+
+def _change_sentence(
+    text: str, span: tuple[int, int], mentions: Sequence[Assertion], gone: set[tuple[int, int, str]]
+) -> SentenceChange:
+    begin = _prefix_end(text, *span, mentions)
+    sentence = text[begin : span[1]]
+    doomed = [(a.start, a.end, a.concept) in gone for a in mentions]
+    spans = [
+        SpanMention(a.start - begin, a.end - begin, flag)
+        for a, flag in sorted(zip(mentions, doomed, strict=True), key=lambda p: p[0].start)
+    ]
+    survivors = [a for a, flag in zip(mentions, doomed, strict=True) if not flag]
+    targets = {a.finding for a, flag in zip(mentions, doomed, strict=True) if flag}
+    best: tuple[int, Proposal] | None = None
+    for proposal in (*proposals(sentence, spans), *_restatements(sentence, spans, survivors)):
+        loss = _loss(proposal.text, survivors, targets)
+        if loss is not None and (best is None or loss < best[0]):
+            best = (loss, proposal)
+        if loss == 0:
+            break
+    if best is None:
+        raise CannotRemoveError("other findings in the sentence do not survive")
+    return SentenceChange(begin, span[1], best[1].text, best[1].removed_first, span[0])
+
+
+def _loss(text: str, survivors: Sequence[Assertion], targets: set[str | None]) -> int | None:
+    """How many qualities of the surviving assertions a rewritten sentence loses; None when it loses one of them."""
+    now = sentence_claims(text) if text else ()
+    asserted = {LabelState.PRESENT, LabelState.UNCERTAIN}
+    if any(c[1] in targets and c[2] in asserted for c in now if not _among(c, survivors)):
+        return None
+    before = [claim(a) for a in survivors]
+    if Counter(c[:3] for c in before) != Counter(c[:3] for c in now):
+        return None
+    return sum((Counter(before) - Counter(now)).values())
+
+
+def _among(found: Claim, survivors: Sequence[Assertion]) -> bool:
+    return any(claim(a)[:3] == found[:3] for a in survivors)
+
+
+def _restatements(sentence: str, spans: Sequence[SpanMention], survivors: Sequence[Assertion]) -> list[Proposal]:
+    """State the surviving findings anew, grouped by their state in order of appearance."""
+    if not survivors:
+        return []
+    doomed_at = min((s.start for s in spans if s.doomed), default=0)
+    kept = [s for s in spans if not s.doomed]
+    final = sentence[len(sentence.rstrip().rstrip(".!?")) :] or ""
+    items = noun_phrases(words_of(sentence), kept)
+    offset = kept[0].start - min(a.start for a in survivors)
+    phrases: dict[int, str] = {}
+    for number, assertion in enumerate(sorted(survivors, key=lambda a: a.start)):
+        phrase = sentence[assertion.start + offset : assertion.end + offset]
+        item = next((i for i in items or () if number in i.mentions), None)
+        if item is not None and not any(s.doomed and s.start < item.end and item.start < s.end for s in spans):
+            phrase = sentence[item.start : item.end] if number == item.mentions[0] else ""
+        elif assertion.side and assertion.side not in phrase.lower():
+            phrase = f"{assertion.side} {phrase}"
+        phrases[number] = _without_determiner(phrase)
+    groups: list[tuple[LabelState, list[str]]] = []
+    for number, assertion in enumerate(sorted(survivors, key=lambda a: a.start)):
+        if not phrases[number]:
+            continue
+        if groups and groups[-1][0] is assertion.state:
+            groups[-1][1].append(phrases[number])
+        else:
+            groups.append((assertion.state, [phrases[number]]))
+    opener = {LabelState.PRESENT: "", LabelState.ABSENT: "no ", LabelState.UNCERTAIN: "possible "}
+    stated = [
+        match_initial(opener[state] + _joined(names, "or" if state is not LabelState.PRESENT else "and"), sentence)
+        for state, names in groups
+    ]
+    removed_first = not kept or doomed_at < kept[0].start
+    return [Proposal(". ".join(stated) + final, "restated", removed_first)] if stated else []
+
+
+def _without_determiner(phrase: str) -> str:
+    words = words_of(phrase)
+    if len(words) > 1 and words[0].low in DETERMINERS:
+        return phrase[words[1].start :]
+    return phrase
+
+
+def _joined(names: Sequence[str], conjunction: str) -> str:
+    if len(names) < 3:
+        return f" {conjunction} ".join(names)
+    return f"{', '.join(names[:-1])}, {conjunction} {names[-1]}"
+
+
+def _points_back(sentence: str) -> bool:
+    words = [w.low for w in words_of(sentence[:60]) if w.is_word][:2]
+    if not words or words[0] not in ANAPHORA - {"both", "those"} or _NOT_ABOUT_IT.search(sentence):
+        return False
+    return len(words) == 1 or words[1] in _VERBLIKE
+
+
+def _change_dependent(text: str, span: tuple[int, int], mentions: Sequence[Assertion]) -> SentenceChange | None:
+    """A sentence that points back to one that went: "This may represent pneumonia." -> "Possible pneumonia."."""
+    if not mentions:
+        return SentenceChange(span[0], span[1], "", True, span[0])
+    sentence = text[span[0] : span[1]]
+    spans = [SpanMention(a.start - span[0], a.end - span[0], False) for a in sorted(mentions, key=lambda a: a.start)]
+    for proposal in _restatements(sentence, spans, mentions):
+        if _loss(proposal.text, mentions, set()) is not None:
+            return SentenceChange(span[0], span[1], proposal.text, True, span[0])
+    return None
+
+
+def deletion(text: str, change: SentenceChange) -> tuple[int, int]:
+    """The characters to delete for a sentence that goes: with its list number, and with the blank that divided it."""
+    start, end = change.bare, change.end
+    if _SECTION.search(text, change.bare, change.start):
+        start = change.start
+    after = re.compile(r"[^\S\n]*(?:\n[^\S\n]*)?").match(text, end)
+    stop = after.end() if after else end
+    continues = stop < len(text) and text[stop] != "\n"
+    if continues and stop > end:
+        line_break = "\n" in text[end:stop]
+        line_start = text.rfind("\n", 0, start) + 1
+        if line_break and not text[line_start:start].strip():
+            return line_start if text[line_start:start] else start, end + text[end:stop].index("\n") + 1
+        return start, stop
+    before = re.compile(r"\s*\Z").search(text[:start])
+    first = before.start() if before else start
+    if first > 0 and text[first:start].count("\n") < 2 and not text[:first].endswith(":"):
+        return first, end
+    return start, end

@@ -1,0 +1,353 @@
+"""Take findings out of a sentence so that the others survive: clauses, lists and attachments.
+
+The rules work on one sentence and on the positions of its mentions; they know no lexicon. They *propose*; the caller
+reads every proposal back and keeps the first that says the same about the findings that stay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from clinclip.text.nounphrases import Item, SpanMention, Word, noun_phrases, words_of
+from clinclip.text.wordclasses import (
+    ANAPHORA,
+    FINITE,
+    INTERPRETIVE,
+    OTHER_NOUNS,
+    PLURAL_OF,
+    PREDICATIVE,
+    SIDES,
+    SINGULAR_OF,
+)
+
+_FINITE = "|".join(sorted(FINITE, key=len, reverse=True))
+_BREAK = re.compile(
+    r"""(?ix)
+      \s*;\s*
+    | ,?\s+(?:but|while|whereas|although|though|however,?|yet)\s+(?:with\s+)?
+    | ,\s*(?:and\s+|with\s+)?(?=(?:no|without|there)\b)
+    | \s+and\s+(?=(?:no|there)\b)
+    | \s+with\s+(?=no\b)
+    | \s+(?=without\b)
+    | (?P<soft>,?\s+and\s+|,\s+(?=(?:the|a|an|heart|lungs)\b))
+    | (?P<full>(?<=[a-z\)]{2})\.\s+(?=[A-Z]))
+    """
+)
+_HAS_FINITE = re.compile(rf"(?i)\b(?:{_FINITE})\b")
+_COORD = re.compile(
+    r"(?is)\s*(?:,\s*(?P<c1>and/or|and|or|as well as|plus|versus|vs\.?|&)?|(?P<c2>and/or|and|or|as\s+well\s+as|plus|"
+    r"versus|vs\.?|&|/))\s*(?:also\s+)?"
+)
+_ADDITIVE = re.compile(
+    r"(?is),?\s*(?:\band\s+)?(?:along\s+with|together\s+with|in\s+addition\s+to|accompanied\s+by"
+    r"|associated\s+with|with)\s*"
+)
+_SINGULAR_END = re.compile(r"(?i)(?:sis|ss|us|is|x)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A sentence without the doomed mentions.
+
+    Attributes:
+        text: what remains ("" when nothing does).
+        how: name of the rule.
+        removed_first: whether a doomed mention stood before all that remained.
+    """
+
+    text: str
+    how: str
+    removed_first: bool
+
+
+def proposals(sentence: str, mentions: Sequence[SpanMention]) -> list[Proposal]:
+    """Ways to take the doomed mentions out, the most faithful first.
+
+    Args:
+        sentence: One sentence, its final punctuation included.
+        mentions: All mentions in it, in order.
+
+    Returns:
+        Possibly none. Texts keep the sentence's final punctuation and its initial capital.
+    """
+    doomed_at = min(m.start for m in mentions if m.doomed)
+    kept_at = min((m.start for m in mentions if not m.doomed), default=None)
+    removed_first = kept_at is None or doomed_at < kept_at
+    body, final = _split_final(sentence)
+    found: list[Proposal] = []
+    for share in (False, True):
+        text = _cut(body, mentions, share)
+        if text is not None:
+            text = _finish(text, sentence, final)
+            if all(text != p.text for p in found):
+                found.append(Proposal(text, "list" if text else "whole", removed_first))
+    return found
+
+
+def _split_final(sentence: str) -> tuple[str, str]:
+    body = sentence.rstrip()
+    end = len(body)
+    while end and body[end - 1] in ".!?":
+        end -= 1
+    return body[:end], sentence[end:]
+
+
+def _finish(text: str, sentence: str, final: str) -> str:
+    text = text.strip().lstrip(",;").strip()
+    text = re.sub(r"(?i)^without\s+", "no ", text)
+    if not text:
+        return ""
+    return match_initial(text, sentence) + final
+
+
+def match_initial(text: str, like: str) -> str:
+    """Begin with a capital if the first letter of ``like`` is one."""
+    first = next((c for c in like if c.isalpha()), "a")
+    for position, char in enumerate(text):
+        if char.isalpha():
+            return text[:position] + (char.upper() if first.isupper() else char) + text[position + 1 :]
+    return text
+
+
+@dataclass(slots=True)
+class _Segment:
+    start: int
+    end: int
+    separator: str
+    mentions: list[SpanMention]
+
+    def text(self, body: str) -> str:
+        return body[self.start : self.end]
+
+
+def _segments(body: str, mentions: Sequence[SpanMention]) -> list[_Segment]:
+    """Cut at clause boundaries. A soft boundary ("and") counts only between two clauses with verbs of their own."""
+    segments = [_Segment(0, len(body), "", [])]
+    for match in _BREAK.finditer(body):
+        if any(m.start < match.end() and match.start() < m.end for m in mentions):
+            continue
+        current = segments[-1]
+        if match.start() <= current.start:
+            continue
+        if match.group("soft"):
+            before = body[current.start : match.start()]
+            following = _BREAK.search(body, match.end())
+            after = body[match.end() : following.start() if following else len(body)]
+            if not (_HAS_FINITE.search(before) and _HAS_FINITE.search(after)):
+                continue
+            subject = words_of(after[:80])
+            if not subject or subject[0].low in FINITE | PREDICATIVE | ANAPHORA:
+                continue
+        current.end = match.start()
+        segments.append(_Segment(match.end(), len(body), match.group(), []))
+    for mention in mentions:
+        for segment in reversed(segments):
+            if mention.start >= segment.start:
+                segment.mentions.append(mention)
+                break
+    return segments
+
+
+def _cut(body: str, mentions: Sequence[SpanMention], share: bool) -> str | None:
+    kept: list[tuple[str, str, bool]] = []  # (separator, text, was something dropped just before)
+    dropped_before = False
+    head_dropped = False
+    for segment in _segments(body, mentions):
+        text = segment.text(body)
+        if not segment.mentions:
+            if not _stands_alone(text) and (head_dropped or not text.strip()):
+                dropped_before = True
+                continue
+        elif any(m.doomed for m in segment.mentions):
+            shifted = [SpanMention(m.start - segment.start, m.end - segment.start, m.doomed) for m in segment.mentions]
+            cut = _cut_segment(text, shifted, share)
+            if cut is None:
+                return None
+            head_dropped = not cut
+            if not cut:
+                dropped_before = True
+                continue
+            text = cut
+        else:
+            head_dropped = False
+        kept.append((segment.separator, text, dropped_before))
+        dropped_before = False
+    result = ""
+    for separator, text, after_gap in kept:
+        if not result:
+            result = text
+        elif after_gap and "." not in separator:
+            result = f"{result}. {match_initial(re.sub(r'(?i)^without ', 'no ', text), body)}"
+        else:
+            result += separator + text
+    return result
+
+
+def _stands_alone(text: str) -> bool:
+    """Whether a clause without a known mention says something of its own that is worth keeping."""
+    words = [w.low for w in words_of(text) if w.is_word]
+    if not words or words[0] in FINITE | PREDICATIVE | ANAPHORA | {"which", "that"}:
+        return False
+    return any(w in OTHER_NOUNS for w in words) or (words[0] == "there" and len(words) > 3)
+
+
+def _cut_segment(text: str, mentions: Sequence[SpanMention], share: bool) -> str | None:
+    """Remove the doomed items of one clause: "" when the clause goes, None when it cannot be cut."""
+    words = words_of(text)
+    items = noun_phrases(words, mentions)
+    if items is None:
+        return None
+    if all(i.doomed for i in items):
+        return _keep_unlisted(text, words, mentions, items, share)
+    return _cut_items(text, items, share)
+
+
+def _keep_unlisted(
+    text: str, words: Sequence[Word], mentions: Sequence[SpanMention], items: Sequence[Item], share: bool
+) -> str:
+    """Keep what stands beside the doomed items but is no finding: "small effusion and tortuous aorta"."""
+    others = [
+        SpanMention(w.start, w.end, False)
+        for w in words
+        if w.low in OTHER_NOUNS and not any(i.start <= w.start < i.end for i in items)
+    ]
+    if not others:
+        return ""
+    extended = noun_phrases(words, sorted((*mentions, *others), key=lambda m: m.start))
+    # None: the noun is an argument of the finding itself ("effusion obscures the hemidiaphragm") and goes with it
+    kept = _cut_items(text, extended, share) if extended else None
+    return kept or ""
+
+
+def _cut_items(text: str, items: Sequence[Item], share: bool) -> str | None:
+    lists = _lists(text, items)
+    pieces: list[tuple[int, int, str]] = []
+    for number, (first, last) in enumerate(lists):
+        group = items[first : last + 1]
+        if not any(i.doomed for i in group):
+            continue
+        if all(i.doomed for i in group):
+            cut = _drop_list(text, items, lists, number)
+            if cut is None:
+                return None
+            pieces.append(cut)
+        else:
+            pieces.append((group[0].start, group[-1].end, _rejoin(text, group, share)))
+    result = text
+    for start, end, new in sorted(pieces, reverse=True):
+        result = result[:start] + new + result[end:]
+        alive = [i for i in items if not i.doomed and start <= i.start < end]
+        if new and len(alive) == 1:
+            result = _agree(result, start, start + len(new))
+        elif not new and (number := next((n for n, (first, _) in enumerate(lists) if items[first].start == end), None)):
+            first, last = lists[number]
+            if first == last:  # the head of an attachment went; its dependant takes over the verbs
+                result = _agree(result, start, start + items[first].end - items[first].start)
+    return result
+
+
+def _lists(text: str, items: Sequence[Item]) -> list[tuple[int, int]]:
+    """(first, last) items of each coordination."""
+    runs: list[tuple[int, int]] = []
+    for number in range(len(items)):
+        if runs and _COORD.fullmatch(text, items[number - 1].end, items[number].start):
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    return runs
+
+
+def _drop_list(
+    text: str, items: Sequence[Item], lists: Sequence[tuple[int, int]], number: int
+) -> tuple[int, int, str] | None:
+    """Span to delete when a whole list goes although the clause has other items."""
+    first, last = lists[number]
+    start, end = items[first].start, items[last].end
+    if number > 0:
+        link_start = items[first - 1].end
+        link = text[link_start:start]
+        if _ADDITIVE.fullmatch(link) or _is_interpretive(link):
+            follows = number + 1 < len(lists)
+            if not follows or not items[lists[number + 1][0]].doomed:
+                return link_start, end, ""
+    if number + 1 < len(lists) and number == 0:
+        after = items[lists[1][0]].start
+        if _ADDITIVE.fullmatch(text, end, after):
+            return start, after, ""
+    return None
+
+
+def _is_interpretive(link: str) -> bool:
+    words = [w.low for w in words_of(link)]
+    return bool(words) and all(w in INTERPRETIVE or w == "," for w in words) and words != [","]
+
+
+def _rejoin(text: str, group: Sequence[Item], share: bool) -> str:
+    """The survivors of a list, with commas and the conjunction where they belong."""
+    gaps = [text[a.end : b.start] for a, b in pairwise(group)]
+    conjunction = ""
+    for gap in gaps:
+        match = _COORD.fullmatch(gap)
+        if match and (match.group("c1") or match.group("c2")):
+            conjunction = (match.group("c1") or match.group("c2")) or conjunction
+    alive = [n for n, item in enumerate(group) if not item.doomed]
+    parts: list[str] = []
+    for rank, n in enumerate(alive):
+        phrase = text[group[n].start : group[n].end]
+        if rank == 0:
+            if n > 0 and share:
+                phrase = _shared_prefix(text[group[0].start : group[0].end], phrase)
+            parts.append(phrase)
+            continue
+        gap = gaps[n - 1]
+        if conjunction and rank == len(alive) - 1:
+            space = re.search(r"\s+$", gap)
+            joint = f" {conjunction}{space.group() if space else ' '}"
+            gap = ("," + joint) if len(alive) > 2 and "," in gaps[-1] else joint
+        elif (conjunction and "," not in gap) or (
+            len(alive) > 2 and conjunction and _COORD.fullmatch(gap) and conjunction in gap.split()
+        ):
+            gap = ", "
+        parts += (gap, phrase)
+    return "".join(parts)
+
+
+def _shared_prefix(removed: str, phrase: str) -> str:
+    """Give a side that the removed first item shared with its neighbour: "left effusion and atelectasis"."""
+    side = next((w for w in words_of(removed) if w.low in SIDES or w.low == "bilateral"), None)
+    if side is None or any(w.low in SIDES or w.low == "bilateral" for w in words_of(phrase)):
+        return phrase
+    return f"{removed[side.start : side.end]} {phrase}"
+
+
+def _agree(text: str, start: int, end: int) -> str:
+    """Make the verbs around the only survivor of a list agree with it."""
+    table = SINGULAR_OF if is_singular(text[start:end]) else PLURAL_OF
+    after = re.match(r"\s+(\w+)", text[end:])
+    if after and after.group(1).lower() in table:
+        word, at = after.group(1), end + after.start(1)
+        text = text[:at] + _like(table[word.lower()], word) + text[at + len(word) :]
+    for match in list(re.finditer(r"\w+", text[:start]))[-3:]:
+        word = match.group()
+        if word.lower() in table and word.lower() in {"is", "are", "was", "were"}:
+            text = text[: match.start()] + _like(table[word.lower()], word) + text[match.end() :]
+            break
+    return text
+
+
+def is_singular(phrase: str) -> bool:
+    """Whether the head noun of a noun phrase is singular ("small effusion in the bases" -> True)."""
+    head = ""
+    for word in words_of(phrase):
+        if head and (word.low in {"in", "at", "of", "on", "within", "along", "over", "(", ","} or not word.is_word):
+            break
+        if word.is_word:
+            head = word.low
+    return not head.endswith("s") or bool(_SINGULAR_END.search(head))
+
+
+def _like(word: str, model: str) -> str:
+    return word.upper() if model.isupper() else word.capitalize() if model[:1].isupper() else word

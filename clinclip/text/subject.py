@@ -1,0 +1,101 @@
+"""One report, read once: what the editors of :mod:`clinclip.text.negation` and :mod:`clinclip.text.swaps` look up."""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+
+from clinclip.findings import FINDINGS, NO_FINDING, PARENT, LabelState
+from clinclip.text.assertions import find_assertions
+from clinclip.text.labels import label_report
+from clinclip.text.sections import reading_spans
+from clinclip.text.sentences import split_sentences
+from clinclip.text.types import Assertion
+
+#: Rules of mentions that do not speak about this image; labels ignore them, so edits leave them alone.
+SILENT_RULES = frozenset({"context-section", "history", "other-subject", "hypothetical", "comparison"})
+#: What an assertion says, apart from where: (concept, finding, state, side, severity, locations, change).
+Claim = tuple[str, str | None, LabelState, str | None, str | None, tuple[str, ...], str | None]
+
+
+def claim(assertion: Assertion) -> Claim:
+    """The content of an assertion without its position."""
+    a = assertion
+    return (a.concept, a.finding, a.state, a.side, a.severity, a.locations, a.change)
+
+
+@lru_cache(maxsize=1 << 16)
+def sentence_claims(sentence: str) -> tuple[Claim, ...]:
+    """What one sentence says on its own. Cached: rewritten and inserted sentences repeat heavily over a corpus."""
+    return tuple(claim(a) for a in find_assertions(sentence))
+
+
+def ancestors(finding: str) -> tuple[str, ...]:
+    """Parents of a finding in CheXpert's tree, nearest first."""
+    chain: list[str] = []
+    while finding in PARENT:
+        finding = PARENT[finding]
+        chain.append(finding)
+    return tuple(chain)
+
+
+class Subject:
+    """A report with its assertions, sentences and labels.
+
+    Args:
+        report: Any text.
+    """
+
+    def __init__(self, report: str) -> None:
+        self.text = report
+
+    @cached_property
+    def assertions(self) -> list[Assertion]:
+        """All mentions, in order."""
+        return find_assertions(self.text)
+
+    @cached_property
+    def sentences(self) -> list[tuple[int, int]]:
+        """(start, end) of every sentence, the reader's own."""
+        return [
+            (begin + a, begin + b)
+            for begin, stop, _ in reading_spans(self.text)
+            for a, b in split_sentences(self.text[begin:stop])
+        ]
+
+    @cached_property
+    def labels(self) -> dict[str, LabelState]:
+        """The 14 states."""
+        return label_report(self.text)
+
+    @cached_property
+    def positives(self) -> tuple[str, ...]:
+        """Findings that the report asserts, in CheXpert's order, without No Finding."""
+        return tuple(f for f in FINDINGS if f != NO_FINDING and self.labels[f] is LabelState.PRESENT)
+
+    @cached_property
+    def asserted(self) -> tuple[str, ...]:
+        """Positive findings with a mention of their own; what only follows from a child is no statement to edit."""
+        stated = {a.finding for a in self.assertions if a.state is LabelState.PRESENT and a.rule not in SILENT_RULES}
+        return tuple(f for f in self.positives if f in stated)
+
+    def of(self, finding: str, *states: LabelState) -> list[Assertion]:
+        """Mentions of a finding in any of the states, history and the like left out."""
+        return [a for a in self.assertions if a.finding == finding and a.state in states and a.rule not in SILENT_RULES]
+
+
+def unentailed_change(before: dict[str, LabelState], after: dict[str, LabelState], changed: set[str]) -> str | None:
+    """The first label that an edit changed although nothing entails it, or None.
+
+    Entailed are the edited findings themselves, No Finding, and a parent that was positive or uncertain only through
+    the edited finding: it may fall, never rise.
+    """
+    parents = {p for f in changed for p in ancestors(f)}
+    asserted = {LabelState.PRESENT, LabelState.UNCERTAIN}
+    for finding in FINDINGS:
+        if finding in changed or finding == NO_FINDING or before[finding] is after[finding]:
+            continue
+        fell = before[finding] in asserted and after[finding] is not LabelState.PRESENT
+        if finding in parents and fell:
+            continue
+        return finding
+    return None
