@@ -79,5 +79,9 @@ class CheckpointError(ClinClipError):
     """A checkpoint or exported folder cannot be loaded safely, or does not fit the configuration."""
 
 
+class NonFiniteLossError(ClinClipError, ArithmeticError):
+    """The loss became infinite or NaN: names the terms, the step and the hashed studies, before weights are touched."""
+
+
 class ReportTextError(DataError):
     """A text, an edit record or a graph file violates its format."""

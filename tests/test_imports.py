@@ -18,6 +18,7 @@ LAYER = {
     "text": 1, "graph": 1, "images": 1,
     "data": 2, "models": 2, "losses": 2, "evaluation": 2,
     "module": 3, "optim": 3, "callbacks": 3, "export": 3, "inference": 3,
+    "validation": 3,
     "cli": 4, "commands": 4, "testing": 4, "__main__": 4, "__init__": 4,
 }  # fmt: skip
 SIBLINGS = {"data", "models", "losses", "evaluation"}

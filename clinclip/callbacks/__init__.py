@@ -1,1 +1,5 @@
-"""Lightning callbacks: evaluation during training, TensorBoard figures."""
+"""Lightning callbacks of clinclip."""
+
+from clinclip.callbacks.embeddings import EmbeddingWriter
+
+__all__ = ["EmbeddingWriter"]

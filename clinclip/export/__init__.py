@@ -1,1 +1,1 @@
-"""clinclip.export"""
+"""Checkpoints and exported folders: what a trained model is outside of a training run."""

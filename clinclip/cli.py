@@ -1,0 +1,224 @@
+"""``clinclip fit | validate | test | predict``: LightningCLI with clinclip's classes, links and error messages."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import logging
+import re
+import sys
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError, Namespace
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+# imported before parsing, so that their short class names resolve in YAML files and on the command line
+import clinclip.callbacks
+import clinclip.losses
+import clinclip.models
+import clinclip.optim
+from clinclip.data.datamodule import CXRDataModule
+from clinclip.errors import ConfigError
+from clinclip.module import ClinClipModule
+
+#: what restores the module from the hyperparameters of a checkpoint (Lightning's own function)
+INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
+IMAGE_ENCODER, TEXT_ENCODER = "model.model.init_args.image_encoder", "model.model.init_args.text_encoder"
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+#: a source inside soft targets, which jsonargparse cannot reach: a mapping inside a class inside a mapping
+SOURCE_OPTION = re.compile(r"--model\.targets\.(\w+)\.(?:init_args\.)?sources\.([\w.]+)=(.*)", re.DOTALL)
+#: lines of a parser error that say nothing to a user
+NOISE = re.compile(
+    r"\s*(- )?(Does not validate against any of the Union subtypes|Subtypes: .*|Errors:|Expected a <class 'NoneType'>|"
+    r"Given value type: .*|Given value: (NestedArg|[{]).*|Expected a <class 'collections.abc.Iterable'>)?\s*"
+)
+
+
+class ClinClipCLI(LightningCLI):
+    """LightningCLI for :class:`~clinclip.module.ClinClipModule` and :class:`~clinclip.data.datamodule.CXRDataModule`.
+
+    Links: the tokenizer and the image size are said once. ``data.tokenizer`` unset follows the text encoder's name;
+    the image encoder's ``image_size`` unset follows ``data.image_size``.
+    """
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse; options for single target sources are applied afterwards, one by one."""
+        if not isinstance(args, list):
+            super().parse_arguments(parser, args)
+            return
+        overrides = [m for m in map(SOURCE_OPTION.fullmatch, args) if m]
+        rest = [a for a in args if not SOURCE_OPTION.fullmatch(a)]
+        print_config = bool(overrides) and "--print_config" in rest
+        self.config = parser.parse_args([a for a in rest if not (print_config and a == "--print_config")])
+        for match in overrides:
+            self._override_source(parser, *match.groups())
+        if print_config:
+            name = self.config.subcommand
+            print(self._subcommand_parsers[name].dump(self.config[name], skip_none=False))
+            raise SystemExit(0)
+
+    def _override_source(self, parser: LightningArgumentParser, target: str, path: str, value: str) -> None:
+        """``--model.targets.TARGET.sources.NAME[.ARGUMENT]=VALUE``."""
+        name = self.config.get("subcommand")
+        config = self.config[name] if name else self.config
+        targets = _plain(config.get("model.targets")) or {}
+        if not targets.get(target):
+            raise ConfigError(
+                f"model.targets.{target} is {targets.get(target)!r}, so it has no sources to change; give it a class "
+                "(SoftTargets) in a configuration file first"
+            )
+        here, keys = targets[target]["init_args"]["sources"], path.split(".")
+        for key in keys[:-1]:
+            if not isinstance(here.get(key), dict):
+                raise ConfigError(f"model.targets.{target}.sources has no {key!r}; it has {sorted(here)}")
+            here = here[key]
+            here = here.setdefault("init_args", {}) if "class_path" in here else here
+        here[keys[-1]] = yaml.safe_load(value)
+        change = {"model": {"targets": targets}}
+        self.config = parser.parse_object({name: change} if name else change, self.config)
+
+    def before_instantiate_classes(self) -> None:
+        """Fill what is said once into both places, and refuse contradictions."""
+        config = self.config[self.subcommand] if self.subcommand else self.config
+        self._link_tokenizer(config)
+        self._link_image_size(config)
+
+    @staticmethod
+    def _link_tokenizer(config: Any) -> None:
+        name = config.get(f"{TEXT_ENCODER}.init_args.name")
+        if name is None:  # a text tower of the user's own
+            return
+        chosen = config.get("data.tokenizer")
+        if chosen is None:
+            config["data.tokenizer"] = name
+        elif chosen != name:
+            raise ConfigError(
+                f"data.tokenizer={chosen!r}, but the text encoder is {name!r}: token ids would not fit its embeddings. "
+                f"Leave data.tokenizer out, or set both ({TEXT_ENCODER.replace('init_args.', '')}.name)"
+            )
+
+    @staticmethod
+    def _link_image_size(config: Any) -> None:
+        key = f"{IMAGE_ENCODER}.init_args"
+        init = config.get(key)
+        if init is None or "image_size" not in init:
+            return
+        size = config.get("data.image_size")
+        if init["image_size"] is None:
+            config[f"{key}.image_size"] = size
+        elif size is not None and init["image_size"] != size:
+            raise ConfigError(
+                f"data.image_size={size}, but the image encoder is built for {init['image_size']}; leave "
+                f"{IMAGE_ENCODER.replace('init_args.', '')}.image_size out"
+            )
+
+    def after_instantiate_classes(self) -> None:
+        """Keep the parsed configuration as hyperparameters: plain values, so that checkpoints load without pickle."""
+        self._dump_config()
+        self.model.save_hyperparameters({**self.config_dump["model"], "_instantiator": INSTANTIATOR})
+
+
+def build(args: ArgsType = None, run: bool = True) -> ClinClipCLI:
+    """Parse and instantiate; with ``run`` also carry out the subcommand.
+
+    Args:
+        args: command line as a list, or a configuration as a dict (notebooks: ``run=False``). None: ``sys.argv``.
+        run: False gives ``.model``, ``.datamodule`` and ``.trainer`` without running anything (no subcommand in args).
+
+    Raises:
+        ArgumentError: the configuration cannot be parsed (:func:`explain` shortens its message).
+        ConfigError: it can be parsed, but contradicts itself.
+    """
+    options: dict[str, Any] = {
+        "default_env": True,
+        "env_prefix": "CLINCLIP",
+        "exit_on_error": False,
+        # an abbreviation that fits today names another option tomorrow
+        "allow_abbrev": False,
+    }
+    parser_kwargs = {**options, **{name: dict(options) for name in SUBCOMMANDS}} if run else options
+    return ClinClipCLI(
+        ClinClipModule,
+        CXRDataModule,
+        args=args,
+        run=run,
+        seed_everything_default=0,
+        # a requeued job with a fixed version directory would die otherwise
+        save_config_kwargs={"overwrite": True},
+        auto_configure_optimizers=False,
+        load_from_checkpoint_support=False,
+        parser_kwargs=parser_kwargs,
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run ``fit``, ``validate``, ``test`` or ``predict``; returns the exit status."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "Tip:" not in r.getMessage())
+    try:
+        build(argv)
+    except ArgumentError as error:
+        print(f"clinclip {argv[0] if argv else ''}: {explain(str(error))}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def explain(message: str) -> str:
+    """A parser's message without its noise, with the nearest existing name where one was misspelled."""
+    kept = [line for line in message.splitlines() if not NOISE.fullmatch(line)] or message.splitlines()
+    text = "\n".join(kept)
+    option = re.search(r"class_path '([\w.]+)':\s+(?:Group|Option|Key) '([\w.]+)' is not (?:accepted|expected)", text)
+    if option:
+        names = _parameters(option[1])
+        return f"{text}{_closest(option[2], names)} Allowed: {', '.join(names)}"
+    unknown = re.search(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)", text)
+    if unknown:
+        return f"{text}{_closest(unknown[1], _option_names())} Every option: clinclip fit --print_config"
+    wrong_class = re.search(r"import path string: (\w+)", text)
+    if wrong_class:
+        return f"{text}{_closest(wrong_class[1], _class_names())} Give a short name of clinclip or a class path"
+    return text
+
+
+def _closest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f". Did you mean {close[0]!r}?" if close else "."
+
+
+def _parameters(class_path: str) -> list[str]:
+    """Constructor arguments of a class that the parser has already imported."""
+    module, _, name = class_path.rpartition(".")
+    return [p for p in inspect.signature(getattr(importlib.import_module(module), name)).parameters if p != "self"]
+
+
+def _option_names() -> list[str]:
+    """Dotted names of the options that every run has."""
+    parser = LightningArgumentParser()
+    for cls, key in ((ClinClipModule, "model"), (CXRDataModule, "data")):
+        parser.add_lightning_class_args(cls, key)
+    trainer = [f"trainer.{n}" for n in _parameters("lightning.pytorch.Trainer")]
+    model = [f"model.model.{n}" for n in _parameters("clinclip.models.DualEncoder")]
+    return [
+        *parser.get_defaults(skip_validation=True).keys(),
+        *trainer,
+        *model,
+        "seed_everything",
+        "config",
+        "ckpt_path",
+    ]
+
+
+def _class_names() -> list[str]:
+    modules = (clinclip.losses, clinclip.models, clinclip.callbacks, clinclip.optim)
+    return [name for module in modules for name, value in vars(module).items() if inspect.isclass(value)]
+
+
+def _plain(value: Any) -> Any:
+    """Namespaces as dicts, all the way down."""
+    if isinstance(value, Namespace):
+        value = value.as_dict()
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return value

@@ -1,0 +1,341 @@
+"""The LightningModule: towers plus named loss terms make one training step; metrics, checkpoints, learning rate."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from clinclip.distributed import all_reduce, gather_objects, rank, world_size
+from clinclip.errors import CheckpointError, ConfigError, MissingFieldError, NonFiniteLossError
+from clinclip.evaluation.prompts import load_prompts
+from clinclip.export.checkpoint import RECORD, training_record
+from clinclip.losses.base import PROVIDERS, Hooked, LossTerm, check_requirements, zero_loss
+from clinclip.losses.contrastive import Contrastive
+from clinclip.losses.targets import SoftTargets
+from clinclip.models.dual_encoder import DualEncoder
+from clinclip.optim import LearningRateSchedule, WarmupCosine, parameter_groups
+from clinclip.text.tokens import Tokenizer
+from clinclip.types import Batch, Embeddings, TextBatch
+from clinclip.validation import SplitMetrics
+
+#: builds an optimiser from parameter groups
+OptimizerCallable = Callable[[Iterable], Optimizer]
+#: prompts encoded at once
+PROMPT_BATCH = 64
+
+
+class ClinClipModule(L.LightningModule):
+    """Dual encoder, loss terms and soft targets by name, optimiser, schedule, validation metrics.
+
+    Args:
+        model: the towers, their projections and the logit scale.
+        losses: name -> term. ``null`` switches a term off. A name may be anything; it appears in logs and on the
+            command line (``--model.losses.negation.weight=0.5``). None: plain CLIP, ``{"contrastive": Contrastive()}``.
+        targets: name -> soft targets, computed once a batch; a term names the entry it uses. None: no soft targets,
+            ``{"default": null}``.
+        optimizer: makes the optimiser from parameter groups (norms, biases and scalars without weight decay).
+        schedule: factor of the learning rate over training. None: one warm-up epoch, then cosine to zero.
+        prompts: zero-shot prompts of the validation: ``plain-v1``, ``report-v1`` or a JSON file.
+        zero_shot_policy: how label states become truth in validation, a key of
+            :data:`clinclip.findings.EVALUATION_POLICIES`.
+        check_finite: stop before the weights are touched when the loss is not finite.
+    """
+
+    def __init__(
+        self,
+        model: DualEncoder,
+        losses: dict[str, LossTerm | None] | None = None,
+        targets: dict[str, SoftTargets | None] | None = None,
+        optimizer: OptimizerCallable = lambda params: torch.optim.AdamW(params, lr=5e-5, weight_decay=1e-4, fused=True),
+        schedule: LearningRateSchedule | None = None,
+        prompts: str = "report-v1",
+        zero_shot_policy: str = "mentioned",
+        check_finite: bool = True,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        chosen = {"contrastive": Contrastive()} if losses is None else losses
+        self.losses: dict[str, LossTerm] = {k: v for k, v in chosen.items() if v is not None}
+        if not self.losses:
+            raise ConfigError("model.losses has no active term; add one, e.g. --model.losses.contrastive=Contrastive")
+        self.targets: dict[str, SoftTargets | None] = {"default": None} if targets is None else dict(targets)
+        for name, term in self.losses.items():
+            if term.targets is not None and term.targets not in self.targets:
+                raise ConfigError(
+                    f"model.losses.{name}.targets={term.targets!r}, but model.targets has {sorted(self.targets)}; add "
+                    "that entry (null for one-hot targets) or set the term's targets to null"
+                )
+        self.optimizer, self.check_finite = optimizer, check_finite
+        self.schedule: LearningRateSchedule = schedule if schedule is not None else WarmupCosine()
+        self.metrics = SplitMetrics(load_prompts(prompts), zero_shot_policy)
+        self._checked = False
+        self._random_states: list[dict[str, Tensor]] = []
+
+    # ------------------------------------------------------------------ set-up
+
+    @property
+    def hooked(self) -> list[tuple[str, Hooked]]:
+        """Every active term and target with its configuration key."""
+        terms: list[tuple[str, Hooked]] = [(f"model.losses.{k}", v) for k, v in self.losses.items()]
+        return terms + [(f"model.targets.{k}", v) for k, v in self.targets.items() if v is not None]
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """The data module's tokenizer, if there is one."""
+        return getattr(getattr(self._trainer, "datamodule", None), "tokenizer_", None)
+
+    def setup(self, stage: str) -> None:
+        """Check that towers, data and terms fit together, then call the terms' own set-up."""
+        datamodule = getattr(self.trainer, "datamodule", None)
+        self._check_text(datamodule)
+        if stage == "fit":
+            self._check_training(datamodule)
+            for _, hooked in self.hooked:
+                hooked.setup(self, datamodule)
+
+    def _check_text(self, datamodule: Any) -> None:
+        tower = self.model.text_encoder
+        length, limit = getattr(datamodule, "max_tokens", None), getattr(tower, "max_positions", None)
+        if length is not None and limit is not None and length > limit:
+            raise ConfigError(f"data.max_tokens={length}, but text encoder {tower.name!r} has {limit} positions")
+        if self.tokenizer is not None and self.tokenizer.vocab_size > getattr(tower, "vocab_size", math.inf):
+            raise ConfigError(
+                f"the tokenizer ({self.tokenizer.name}) has {self.tokenizer.vocab_size} tokens, but text encoder "
+                f"{tower.name!r} has {tower.vocab_size}; set data.tokenizer to the text encoder's name"
+            )
+
+    def _check_training(self, datamodule: Any) -> None:
+        """Contradictions that would waste a run: missing fields, useless towers, batches smaller than they seem."""
+        absent = _absent(self.model, datamodule)
+        for key, hooked in self.hooked:
+            for need in sorted(hooked.requires):
+                if need in absent:
+                    raise MissingFieldError(f"{key} needs {need}, which this run does not have; provide it with "
+                                            f"{PROVIDERS[need]}")  # fmt: skip
+        if self.model.graph_encoder is not None and "batch.graph" in absent:
+            raise ConfigError(
+                "the model has a graph encoder, but data.graphs=false; set data.graphs=true, or "
+                "model.model.graph_encoder=null"
+            )
+        if self.trainer.accumulate_grad_batches != 1:
+            warnings.warn(
+                f"trainer.accumulate_grad_batches={self.trainer.accumulate_grad_batches} averages gradients, but does "
+                "not enlarge a contrastive batch: negatives still come from one batch. Use more or larger devices, a "
+                "larger data.batch_size with gradient checkpointing, or accept it",
+                stacklevel=2,
+            )
+        norms = [m for m in self.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        if self.trainer.world_size > 1 and any(not isinstance(m, nn.SyncBatchNorm) and m.training for m in norms):
+            warnings.warn(
+                f"{len(norms)} BatchNorm layers see only their own process's images, so {self.trainer.world_size} "
+                "processes train another model than one; set trainer.sync_batchnorm=true (GPUs) or choose a tower with "
+                "GroupNorm or LayerNorm",
+                stacklevel=2,
+            )
+
+    # ---------------------------------------------------------------- training
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of one epoch."""
+        batches = self.trainer.num_training_batches
+        if math.isinf(batches):
+            raise ConfigError("the training data has no length; schedules in epochs need one")
+        return max(math.ceil(batches / self.trainer.accumulate_grad_batches), 1)
+
+    @property
+    def total_epochs(self) -> float:
+        """Fractional length of the whole training."""
+        epochs, steps = self.trainer.max_epochs, self.trainer.max_steps
+        limits = [float(epochs)] if epochs is not None and epochs >= 0 else []
+        if steps is not None and steps >= 0:
+            limits.append(steps / self.steps_per_epoch)
+        if not limits:
+            raise ConfigError("a learning-rate schedule needs an end: set trainer.max_epochs or trainer.max_steps")
+        return min(limits)
+
+    def on_train_epoch_start(self) -> None:
+        """Tell terms and targets."""
+        for _, hooked in self.hooked:
+            hooked.on_train_epoch_start(self.current_epoch)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Tell terms and targets where training stands, and set the learning rate for this step."""
+        step, epoch = self.global_step, self.global_step / self.steps_per_epoch
+        for _, hooked in self.hooked:
+            hooked.on_train_batch_start(step, epoch)
+        factor = self.schedule((step + 0.5) / self.steps_per_epoch, self.total_epochs)
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Embed, compute targets once, add up the weighted terms, log each."""
+        embeddings = self.model(batch)
+        if not self._checked:
+            for key, hooked in self.hooked:
+                check_requirements(key, hooked.requires, embeddings, batch)
+            self._checked = True
+        targets = {k: None if v is None else v.prepare(embeddings, batch) for k, v in self.targets.items()}
+        # every parameter takes part in every step, whatever the terms use: DDP counts on it
+        total = zero_loss(embeddings)
+        logs: dict[str, Tensor | float] = {}
+        for name, term in self.losses.items():
+            output = term(embeddings, batch, targets)
+            total = total + term.current_weight * output.value
+            logs[f"train/loss/{name}"] = output.value.detach()
+            logs.update({f"train/loss/{name}/{k}": _float(v) for k, v in output.logs.items()})
+        if self.check_finite:
+            self._assert_finite(total, logs, embeddings, batch)
+        if self._should_log:
+            logs["train/logit_scale"] = embeddings.logit_scale.detach()
+            logs["train/lr"] = self._learning_rate
+            self.log_dict(logs, batch_size=len(batch))
+        self.log("train/loss/total", total.detach(), prog_bar=True, batch_size=len(batch))
+        return total
+
+    @property
+    def _learning_rate(self) -> float:
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    @property
+    def _should_log(self) -> bool:
+        """Diagnostics only on the steps that are written: collecting them costs more than writing them."""
+        every = int(getattr(self.trainer, "log_every_n_steps", 1))
+        return bool(every) and (self.global_step + 1) % every == 0
+
+    def _assert_finite(self, total: Tensor, logs: dict[str, Any], embeddings: Embeddings, batch: Batch) -> None:
+        """Stop on every process at once, before the weights are touched, and say where to look."""
+        if not float(all_reduce((~torch.isfinite(total.detach())).float(), "max")):
+            return
+        terms = {k.removeprefix("train/loss/"): float(v) for k, v in logs.items() if k.count("/") == 2}
+        bad = [
+            f"{k} ({int((~torch.isfinite(v)).any(-1).sum())} rows)"
+            for k, v in (("image", embeddings.image), ("text", embeddings.text), ("graph", embeddings.graph))
+            if v is not None and not bool(torch.isfinite(v).all())
+        ]
+        rows = (~torch.isfinite(embeddings.image).all(-1)) | (~torch.isfinite(embeddings.text).all(-1))
+        studies = [f"{s & 0xFFFFFFFFFFFFFFFF:016x}" for s in batch.study[rows][:8].tolist()]
+        raise NonFiniteLossError(
+            f"the loss is not finite at step {self.global_step} (epoch {self.current_epoch}): terms {terms}, logit "
+            f"scale {float(embeddings.logit_scale):.4g}, learning rate {self._learning_rate:.3g}. Non-finite "
+            f"embeddings: {', '.join(bad) or 'none'}; hashed studies: {', '.join(studies) or 'none'}. The weights "
+            "were not changed by this step. Lower the learning rate (model.optimizer.lr), clip gradients "
+            "(trainer.gradient_clip_val=1), or train in another precision (trainer.precision)"
+        )
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Keep the logit scale within its bound."""
+        self.model.clamp_logit_scale_()
+
+    def configure_optimizers(self) -> Optimizer:
+        """The optimiser over two parameter groups; the learning rate is set at every step by the schedule."""
+        optimizer = self.optimizer(parameter_groups(self.model))
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+        self._optimizer = optimizer
+        return optimizer
+
+    # -------------------------------------------------------------- evaluation
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collect embeddings."""
+        self.metrics.update(self.model, batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collect embeddings."""
+        self.metrics.update(self.model, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Compute and log ``val/...``."""
+        self._log_metrics("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Compute and log ``test/...``."""
+        self._log_metrics("test")
+
+    def _log_metrics(self, prefix: str) -> None:
+        # the numbers are equal on all processes, so nothing has to be reduced
+        numbers = self.metrics.compute(self.encode_prompts if self.tokenizer is not None else None)
+        self.log_dict({f"{prefix}/{k}": v for k, v in numbers.items()}, rank_zero_only=False)
+
+    @torch.no_grad()
+    def encode_prompts(self, texts: list[str]) -> Tensor:
+        """Unit vectors (P, D) of prompt texts, on the CPU."""
+        tokenizer = self.tokenizer
+        if tokenizer is None:
+            raise ConfigError("prompts need a data module with a tokenizer")
+        limit = getattr(getattr(self.trainer, "datamodule", None), "max_tokens", 256)
+        parts = []
+        for start in range(0, len(texts), PROMPT_BATCH):
+            encodings = tokenizer.encode(texts[start : start + PROMPT_BATCH], limit)
+            length = max(len(e) for e in encodings)
+            ids = torch.tensor([e.ids + [tokenizer.pad_id] * (length - len(e)) for e in encodings])
+            mask = torch.tensor([[i < len(e) for i in range(length)] for e in encodings])
+            parts.append(self.model.encode_text(TextBatch(ids, mask).to(self.device)).float().cpu())
+        return torch.cat(parts)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Embeddings of a batch: ``sample`` (B,), ``study`` (B,), ``image`` (B, D), ``text`` (B, D)."""
+        return {
+            "sample": batch.sample,
+            "study": batch.study,
+            "image": self.model.encode_image(batch.image),
+            "text": self.model.encode_text(batch.text),
+        }
+
+    # ------------------------------------------------------------- checkpoints
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what makes the file usable on its own: architecture, tokenizer, preprocessing, training data."""
+        checkpoint[RECORD] = training_record(self.model, getattr(self._trainer, "datamodule", None))
+        # dropout draws from the process's own generator; saving is collective in Lightning, so gathering is safe
+        state = {"torch": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            state["cuda"] = torch.cuda.get_rng_state(self.device)
+        checkpoint[RECORD]["rng"] = gather_objects(state)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another tokenizer; remember the random state."""
+        record = checkpoint.get(RECORD) or {}
+        if self.tokenizer is not None and record.get("tokenizer") is not None:
+            stored = Tokenizer.from_json(record["tokenizer"])
+            if stored.hash != self.tokenizer.hash:
+                raise CheckpointError(
+                    f"the checkpoint was trained with another tokenizer ({stored.vocab_size} tokens) than the data "
+                    f"module's ({self.tokenizer.name}, {self.tokenizer.vocab_size} tokens), so its token embeddings "
+                    "would not fit; use the same manifests and data.tokenizer"
+                )
+        self._random_states = record.get("rng") or []
+
+    def on_train_start(self) -> None:
+        """Continue the random numbers of dropout where the checkpoint stopped (same number of processes)."""
+        if len(self._random_states) == world_size():
+            state = self._random_states[rank()]
+            torch.set_rng_state(state["torch"])
+            if "cuda" in state and self.device.type == "cuda":
+                torch.cuda.set_rng_state(state["cuda"], self.device)
+        self._random_states = []
+
+
+def _float(value: Tensor | float) -> Tensor | float:
+    return value.float() if isinstance(value, Tensor) else float(value)
+
+
+def _absent(model: DualEncoder, datamodule: Any) -> set[str]:
+    """Requirements that are known at set-up not to be met; other data modules are checked on the first batch."""
+    switches = {"batch.negated": "negations", "batch.graph": "graphs", "batch.frozen_text": "frozen_text"}
+    absent = {k for k, name in switches.items() if hasattr(datamodule, name) and not getattr(datamodule, name)}
+    if "batch.negated" in absent:
+        absent.add("embeddings.negated")
+    if model.graph_encoder is None or "batch.graph" in absent:
+        absent.add("embeddings.graph")
+    if model.logit_bias is None:
+        absent.add("embeddings.logit_bias")
+    return absent
