@@ -4,7 +4,8 @@ A contrastive loss is *logits x targets x criterion + extra candidates*; each pa
 """
 
 from clinclip.losses.base import Hooked, LossTerm
-from clinclip.losses.candidates import CandidateSource, ExtraColumns, NegatedReports, OwnColumns, SharedColumns
+from clinclip.losses.candidates import CandidateSource, NegatedReports
+from clinclip.losses.columns import ExtraColumns, OwnColumns, SharedColumns
 from clinclip.losses.contrastive import Contrastive
 from clinclip.losses.factors import Factor
 from clinclip.losses.gates import FixedGate, Gate, NeighboursGate, QuantileGate

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from clinclip.distributed import Shard
-from clinclip.losses.factors import Factor, clear_pairs
+from clinclip.losses.factors import Closed, Factor, clear_pairs
 
 Form = Literal["mixed", "added"]
 
@@ -76,8 +76,8 @@ class Affinity:
         self.factors = [(weight / total, factor.fit(shard)) for weight, factor in factors if weight > 0]
         self.mix, self.normalize, self.shard = mix, normalize, shard
         self.form: Form = form
-        self.open = [(weight, factor) for weight, factor in self.factors if not factor.closed]
-        self.closed = [(weight, factor) for weight, factor in self.factors if factor.closed]
+        self.open = [(weight, factor) for weight, factor in self.factors if not isinstance(factor, Closed)]
+        self.closed = [(weight, factor) for weight, factor in self.factors if isinstance(factor, Closed)]
         self.symmetric = all(factor.symmetric for _, factor in self.factors)
 
     @property

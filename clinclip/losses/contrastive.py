@@ -11,8 +11,9 @@ from torch import Tensor
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
 from clinclip.losses.base import LossTerm
-from clinclip.losses.candidates import CandidateSource, ExtraColumns
-from clinclip.losses.dense import dense_sigmoid, dense_softmax
+from clinclip.losses.candidates import CandidateSource
+from clinclip.losses.columns import ExtraColumns
+from clinclip.losses.engine import Engine, check_engine, sigmoid_loss, softmax_loss
 from clinclip.losses.schedule import Schedule
 from clinclip.losses.sources import check_choice
 from clinclip.losses.targets import Targets, compute_dtype
@@ -49,6 +50,9 @@ class Contrastive(LossTerm):
         t2i_weight: weight of the direction text -> image.
         temperature: fixed temperature; null uses the model's learned logit scale.
         gather: take negatives from all processes.
+        engine: "dense" holds all logits, "tiled" never does (same value and gradients, flat memory), "auto" takes the
+            tiled engine above 2,048 x 2,048 logits a process.
+        tile: rows and columns of a tile; null chooses by device.
     """
 
     citation = (
@@ -66,6 +70,8 @@ class Contrastive(LossTerm):
         t2i_weight: float = 0.5,
         temperature: float | None = None,
         gather: bool = True,
+        engine: Engine = "auto",
+        tile: int | None = None,
     ) -> None:
         super().__init__(weight, schedule, targets)
         self.criterion = check_choice(self, "criterion", criterion, ("softmax", "sigmoid"))
@@ -77,6 +83,8 @@ class Contrastive(LossTerm):
             raise ConfigError(f"Contrastive(temperature={temperature}): must be above 0")
         self.temperature = temperature
         self.gather = gather
+        self.engine: Engine = check_engine(self, engine, tile)
+        self.tile = tile
 
     @property
     def requires(self) -> frozenset[str]:  # type: ignore[override]
@@ -116,9 +124,9 @@ class Contrastive(LossTerm):
             bias = embeddings.logit_bias
             if self.criterion == "sigmoid":
                 assert bias is not None  # checked through `requires`
-                value = dense_sigmoid(x, y, scale, bias.to(dtype), affinity, extra, shard)
+                value = sigmoid_loss(self.engine, x, y, scale, bias.to(dtype), affinity, extra, shard, self.tile)
             else:
-                value = dense_softmax(x, y, scale, affinity, extra, self.weights, shard)
+                value = softmax_loss(self.engine, x, y, scale, affinity, extra, self.weights, shard, self.tile)
                 if bias is not None:
                     # a constant does not change a softmax; keep the parameter connected for DDP
                     value = value + 0.0 * bias.sum()

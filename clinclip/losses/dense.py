@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from clinclip.distributed import Shard
 from clinclip.losses.affinity import Affinity
-from clinclip.losses.candidates import ExtraColumns, OwnColumns, SharedColumns
+from clinclip.losses.columns import ExtraColumns, OwnColumns, SharedColumns
 
 
 def dense_softmax(
@@ -68,6 +68,11 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return -(targets * logits.log_softmax(1)[:, : targets.shape[1]]).sum()
 
 
+def softplus(x: Tensor) -> Tensor:
+    """``log(1 + exp(x))``. PyTorch switches to x at 20 by default, which costs float64 nine digits."""
+    return F.softplus(x, threshold=40.0)
+
+
 def dense_sigmoid(
     x: Tensor,
     y: Tensor,
@@ -102,7 +107,7 @@ def dense_sigmoid(
     own, shared = _extra_logits(x, scale, extra)
     for part in (*own, *shared):
         # softplus(-inf) = 0: a masked column costs nothing
-        total = total + F.softplus(part + bias).sum()
+        total = total + softplus(part + bias).sum()
     return total * shard.value_factor
 
 

@@ -3,7 +3,7 @@
 A factor holds the *factors* of an affinity (embeddings, label classes, ids, thresholds), never the matrix. Two kinds:
 
 - tiled factors compute a block from their vectors on demand (text, graph, correlation, softmax teacher);
-- closed-form factors (``closed = True``) also multiply with a matrix without ever forming a block (label classes, ids,
+- closed-form factors (:class:`Closed`) also multiply with a matrix without ever forming a block (label classes, ids,
   linear products): the target part of a loss then costs O(N r D) instead of O(N^2 D).
 
 Only ``torch`` is needed. Coordinates are those of the global batch; row i and column i are the same study. Values of a
@@ -43,8 +43,6 @@ def clear_pairs(block: Tensor, rows: slice, cols: slice) -> Tensor:
 class Factor(ABC):
     """One affinity. A_r is the matrix for the direction row -> columns, A_c for column -> rows; mostly the same."""
 
-    #: also offers :meth:`apply` and :meth:`apply_transposed`
-    closed: bool = False
     #: A_ij == A_ji, and A_r == A_c^T
     symmetric: bool = True
 
@@ -79,17 +77,32 @@ class Factor(ABC):
         """Row sums of A_r and column sums of A_c over the global batch without the pairs, each (N,)."""
         return block_sums(self, shard)
 
-    def apply(self, columns: Tensor, direction: int = 0) -> Tensor:
-        """``A_r @ columns`` (``A_c @ columns`` for direction 1) without the pairs; (N, D) -> (N, D)."""
-        raise NotImplementedError(f"{type(self).__name__} has no closed form")
-
-    def apply_transposed(self, rows: Tensor, here: slice, direction: int = 0) -> Tensor:
-        """``A_r[here].T @ rows`` (A_c for direction 1) without the pairs; (n, D) -> (N, D)."""
-        raise NotImplementedError(f"{type(self).__name__} has no closed form")
-
     def logs(self) -> dict[str, Tensor]:
         """Detached scalars worth reporting."""
         return {}
+
+
+class Closed(Factor):
+    """An affinity of the form ``E_rows C E_cols^T`` with narrow E: products with it never form a block.
+
+    ``A_r @ V`` is ``expand(mix(collect(V)))``; a direction of 1 asks for A_c.
+    """
+
+    @abstractmethod
+    def collect(self, values: Tensor, where: slice, rows: bool) -> Tensor:
+        """``E[where]^T values``: (m, D) -> (K, D), with E_rows if ``rows`` else E_cols."""
+
+    def mix(self, code: Tensor, direction: int, transposed: bool) -> Tensor:
+        """``C @ code``, or ``C^T @ code``: (K, D) -> (K, D)."""
+        return code
+
+    @abstractmethod
+    def expand(self, code: Tensor, where: slice, rows: bool) -> Tensor:
+        """``E[where] @ code``: (K, D) -> (m, D), with E_rows if ``rows`` else E_cols."""
+
+    @abstractmethod
+    def own(self, direction: int) -> Tensor:
+        """What the product form puts on the pairs, (N,) or scalar; callers take it away again."""
 
 
 def block_sums(factor: Factor, shard: Shard) -> tuple[Tensor, Tensor]:
@@ -148,7 +161,8 @@ class Gated(Factor):
         shift = -theta * gain
         if self.valid is not None:
             # (S - theta) / (1 - theta) <= 1, so taking 2 away puts the entry below the gate
-            shift = shift - 2.0 * (~self.valid[rows])[:, None] - 2.0 * (~self.valid[cols])[None, :]
+            out = 2.0 * (~self.valid).to(self.similarity.dtype)
+            shift = shift - out[rows][:, None] - out[cols][None, :]
         shift = shift.expand(rows.stop - rows.start, cols.stop - cols.start)
         affinity = self.similarity.affine(rows, cols, gain, shift).clamp_(0.0, 1.0)
         return affinity, affinity
@@ -258,7 +272,7 @@ class Softmax(Factor):
         return 1 - forward, 1 - backward
 
 
-class Table(Factor):
+class Table(Closed):
     """A_ij looked up by the classes of i and j: exact for label vectors, of which a batch has few distinct ones.
 
     Args:
@@ -267,8 +281,6 @@ class Table(Factor):
         table: float (K, K), at least 0.
         table_back: the table of the direction column -> rows, (K, K) indexed [row class, column class]; None: the same.
     """
-
-    closed = True
 
     def __init__(self, row_class: Tensor, col_class: Tensor, table: Tensor, table_back: Tensor | None = None) -> None:
         self.row_class, self.col_class = row_class, col_class
@@ -294,7 +306,7 @@ class Table(Factor):
         forward, backward = (table[self.row_class[rows]][:, self.col_class[cols]] for table in self.tables)
         return forward, forward if self.tables[0] is self.tables[1] else backward
 
-    def _own(self, direction: int) -> Tensor:
+    def own(self, direction: int) -> Tensor:
         return self.tables[direction][self.row_class, self.col_class]
 
     def sums(self, shard: Shard) -> tuple[Tensor, Tensor]:
@@ -302,21 +314,20 @@ class Table(Factor):
         columns = torch.bincount(self.col_class, minlength=len(forward)).to(forward.dtype)
         rows = torch.bincount(self.row_class, minlength=len(forward)).to(forward.dtype)
         return (
-            (forward @ columns)[self.row_class] - self._own(0),
-            (backward.T @ rows)[self.col_class] - self._own(1),
+            (forward @ columns)[self.row_class] - self.own(0),
+            (backward.T @ rows)[self.col_class] - self.own(1),
         )
 
-    def apply(self, columns: Tensor, direction: int = 0) -> Tensor:
-        table = self.tables[direction]
-        total = columns.new_zeros(len(table), columns.shape[1]).index_add_(0, self.col_class, columns)
-        return torch.addcmul((table @ total)[self.row_class], self._own(direction)[:, None], columns, value=-1)
+    def collect(self, values: Tensor, where: slice, rows: bool) -> Tensor:
+        classes = self.row_class if rows else self.col_class
+        return values.new_zeros(len(self.tables[0]), values.shape[1]).index_add_(0, classes[where], values)
 
-    def apply_transposed(self, rows: Tensor, here: slice, direction: int = 0) -> Tensor:
+    def mix(self, code: Tensor, direction: int, transposed: bool) -> Tensor:
         table = self.tables[direction]
-        total = rows.new_zeros(len(table), rows.shape[1]).index_add_(0, self.row_class[here], rows)
-        result = (table.T @ total)[self.col_class]
-        result[here] -= self._own(direction)[here][:, None] * rows
-        return result
+        return (table.T if transposed else table) @ code
+
+    def expand(self, code: Tensor, where: slice, rows: bool) -> Tensor:
+        return code[(self.row_class if rows else self.col_class)[where]]
 
 
 class SoftmaxTable(Table):
@@ -344,10 +355,10 @@ class SoftmaxTable(Table):
         return fitted
 
     def pair(self) -> tuple[Tensor, Tensor]:
-        return self._own(0), self._own(1)
+        return self.own(0), self.own(1)
 
 
-class Equal(Factor):
+class Equal(Closed):
     """A_ij = 1 where i and j carry the same id.
 
     Args:
@@ -356,15 +367,18 @@ class Equal(Factor):
         dtype: of the blocks and sums.
     """
 
-    closed = True
-
     def __init__(self, ids: Tensor, valid: Tensor | None = None, dtype: torch.dtype = torch.float32) -> None:
-        group = ids.unique(return_inverse=True)[1]
+        _, group, count = ids.unique(return_inverse=True, return_counts=True)
         if valid is not None:
-            # a row without an id becomes a group of its own
-            group = torch.where(valid, group, len(ids) + torch.arange(len(ids), device=ids.device))
-            group = group.unique(return_inverse=True)[1]
-        self.group = group
+            count = torch.bincount(group[valid], minlength=len(count))
+        # ids that stand alone equal nothing: they share the last number, which means "no group"
+        shared = count > 1
+        self.groups = int(shared.sum())
+        number = torch.full_like(count, self.groups)
+        number[shared] = torch.arange(self.groups, device=ids.device)
+        self.group = number[group]
+        if valid is not None:
+            self.group = self.group.masked_fill(~valid, self.groups)
         self.dtype = dtype
 
     @property
@@ -376,36 +390,35 @@ class Equal(Factor):
         return self.group.device
 
     def select(self, index: Tensor) -> Equal:
-        return Equal(self.group[index], dtype=self.dtype)
+        return Equal(self.group[index], self.group[index] < self.groups, self.dtype)
 
     def block(self, rows: slice, cols: slice) -> tuple[Tensor, Tensor]:
-        same = (self.group[rows][:, None] == self.group[cols][None, :]).to(self.dtype)
+        mine = self.group[rows][:, None]
+        same = ((mine == self.group[cols][None, :]) & (mine < self.groups)).to(self.dtype)
         return same, same
 
     def sums(self, shard: Shard) -> tuple[Tensor, Tensor]:
-        others = (torch.bincount(self.group)[self.group] - 1).to(self.dtype)
+        others = (torch.bincount(self.group)[self.group] - 1).to(self.dtype) * self.own(0)
         return others, others
 
-    def apply(self, columns: Tensor, direction: int = 0) -> Tensor:
-        return self._totals(columns, self.group)[self.group] - columns
+    def collect(self, values: Tensor, where: slice, rows: bool) -> Tensor:
+        total = values.new_zeros(self.groups + 1, values.shape[1]).index_add_(0, self.group[where], values)
+        total[-1] = 0.0
+        return total
 
-    def apply_transposed(self, rows: Tensor, here: slice, direction: int = 0) -> Tensor:
-        result = self._totals(rows, self.group[here])[self.group]
-        result[here] -= rows
-        return result
+    def expand(self, code: Tensor, where: slice, rows: bool) -> Tensor:
+        return code[self.group[where]]
 
-    def _totals(self, values: Tensor, group: Tensor) -> Tensor:
-        return values.new_zeros(self.size, values.shape[1]).index_add_(0, group, values)
+    def own(self, direction: int) -> Tensor:
+        return (self.group < self.groups).to(self.dtype)
 
 
-class Linear(Factor):
+class Linear(Closed):
     """A = L L^T off the pairs, for factors whose products are never negative (label vectors).
 
     Args:
         factor: L, float (N, r), at least 0.
     """
-
-    closed = True
 
     def __init__(self, factor: Tensor) -> None:
         self.factor = factor
@@ -429,14 +442,14 @@ class Linear(Factor):
         total = self.factor @ self.factor.sum(0) - self.factor.square().sum(1)
         return total, total
 
-    def apply(self, columns: Tensor, direction: int = 0) -> Tensor:
-        return self.factor @ (self.factor.T @ columns) - self.factor.square().sum(1, keepdim=True) * columns
+    def collect(self, values: Tensor, where: slice, rows: bool) -> Tensor:
+        return self.factor[where].T @ values
 
-    def apply_transposed(self, rows: Tensor, here: slice, direction: int = 0) -> Tensor:
-        mine = self.factor[here]
-        result = self.factor @ (mine.T @ rows)
-        result[here] -= mine.square().sum(1, keepdim=True) * rows
-        return result
+    def expand(self, code: Tensor, where: slice, rows: bool) -> Tensor:
+        return self.factor[where] @ code
+
+    def own(self, direction: int) -> Tensor:
+        return self.factor.square().sum(1)
 
 
 class Matrix(Factor):

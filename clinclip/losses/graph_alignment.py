@@ -10,7 +10,7 @@ from torch import Tensor
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
 from clinclip.losses.base import LossTerm, zero_loss
-from clinclip.losses.dense import dense_softmax
+from clinclip.losses.engine import Engine, check_engine, softmax_loss
 from clinclip.losses.schedule import Schedule
 from clinclip.losses.sources import KO_PARK, check_choice
 from clinclip.losses.targets import Targets, compute_dtype
@@ -38,6 +38,8 @@ class GraphAlignment(LossTerm):
         targets: name of the entry of ``model.targets``; null means one-hot targets.
         streams: which modalities are aligned with the graph.
         temperature: fixed temperature; null uses the model's learned logit scale.
+        engine: "auto", "dense" or "tiled", as in :class:`clinclip.losses.Contrastive`.
+        tile: rows and columns of a tile; null chooses by device.
     """
 
     citation = KO_PARK
@@ -50,6 +52,8 @@ class GraphAlignment(LossTerm):
         targets: str | None = None,
         streams: tuple[Stream, ...] | list[Stream] = ("image", "text"),
         temperature: float | None = None,
+        engine: Engine = "auto",
+        tile: int | None = None,
     ) -> None:
         super().__init__(weight, schedule, targets)
         if not streams:
@@ -58,6 +62,8 @@ class GraphAlignment(LossTerm):
         if temperature is not None and not temperature > 0:
             raise ConfigError(f"GraphAlignment(temperature={temperature}): must be above 0")
         self.temperature = temperature
+        self.engine: Engine = check_engine(self, engine, tile)
+        self.tile = tile
 
     def compute(self, embeddings: Embeddings, batch: Batch, targets: Targets | None) -> LossOutput:
         """The loss of this process's rows."""
@@ -78,7 +84,7 @@ class GraphAlignment(LossTerm):
             affinity = None if targets is None else targets.affinity(keep)
             for stream in self.streams:
                 other = (embeddings.image if stream == "image" else embeddings.text).to(dtype)[mine]
-                part = dense_softmax(other, graph, scale, affinity, shard=kept)
+                part = softmax_loss(self.engine, other, graph, scale, affinity, None, (0.5, 0.5), kept, self.tile)
                 value = value + part / len(self.streams)
                 logs[stream] = part.detach()
                 if len(graph):

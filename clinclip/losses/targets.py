@@ -141,6 +141,8 @@ class SoftTargets(Hooked):
             straight line over the first epoch.
         form: "mixed" as above; "added" for ``T = I + lambda A`` (IMITATE).
         normalize: whether target rows sum to 1.
+        weights: name -> weight, replaces the weights of these sources; 0 leaves one out. One line on the command line
+            retunes a mixture: ``--model.targets.default.weights='{"text": 0.5, "graph": 0}'``.
     """
 
     def __init__(
@@ -149,8 +151,17 @@ class SoftTargets(Hooked):
         mix: Schedule | float | None = None,
         form: Form = "mixed",
         normalize: bool = True,
+        weights: dict[str, float] | None = None,
     ) -> None:
-        self.sources = {name: source for name, source in sources.items() if source is not None and source.weight > 0}
+        present = {name: source for name, source in sources.items() if source is not None}
+        for name, weight in (weights or {}).items():
+            if name not in present:
+                raise ConfigError(f"SoftTargets: weights names {name!r}, but sources has {sorted(present)}")
+            if not weight >= 0:
+                raise ConfigError(f"SoftTargets: weights[{name!r}]={weight}; a weight must be >= 0")
+        every = {name: source.weight for name, source in present.items()} | (weights or {})
+        self.weights = {name: float(weight) for name, weight in every.items() if weight > 0}
+        self.sources = {name: present[name] for name in self.weights}
         if isinstance(mix, int | float):
             mix = Constant(mix)
         self.mix: Schedule = LinearRamp(0.0, 0.3, epochs=1.0) if mix is None else mix
@@ -206,6 +217,7 @@ class SoftTargets(Hooked):
             return Targets({}, mix, self.form, self.normalize, shard)
         with torch.autocast(embeddings.text.device.type, enabled=False):
             factors = {
-                name: (source.weight, source.factor(embeddings, batch, shard)) for name, source in self.sources.items()
+                name: (self.weights[name], source.factor(embeddings, batch, shard))
+                for name, source in self.sources.items()
             }
         return Targets(factors, mix, self.form, self.normalize, shard)
