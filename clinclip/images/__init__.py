@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clinclip.images.cache import CacheOptions, ImageCache
-    from clinclip.images.cache_build import CacheReport, build_cache, merge_caches
+    from clinclip.images.cache_build import CacheReport, build_cache
+    from clinclip.images.cache_merge import merge_caches
     from clinclip.images.read import read_image
     from clinclip.images.transforms import ImageTransform
 
@@ -30,7 +31,7 @@ _HOMES = {
     "ImageCache": "cache",
     "ImageTransform": "transforms",
     "build_cache": "cache_build",
-    "merge_caches": "cache_build",
+    "merge_caches": "cache_merge",
     "read_image": "read",
 }
 

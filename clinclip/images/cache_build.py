@@ -1,14 +1,14 @@
-"""Building an image cache: by a pool of helper processes, resumable, safe with several builders of one folder at once."""
+"""Building an image cache: by helper processes, resumable, safe with several builders of one folder."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -21,14 +21,17 @@ from clinclip.images.cache_files import (
     Entry,
     Shard,
     damaged,
+    difference,
+    index_of,
     read_blobs,
     read_contents,
     read_index,
     shard_name,
+    sweep,
     write_contents,
     write_shard,
 )
-from clinclip.images.decoder_process import DecoderDiedError, DecoderProcess, raise_answer
+from clinclip.images.cache_pool import HelperPool, ShardLock
 
 Policy = Literal["strict", "skip"]
 
@@ -60,7 +63,7 @@ class _Job:
 
     path: Path
     items: Sequence[tuple[str, Path]]
-    lock: _Lock
+    lock: ShardLock
     shard: Shard
     todo: list[int]
     futures: list[Future[tuple[dict[str, Any], bytes]]] = field(default_factory=list)
@@ -108,7 +111,7 @@ def build_cache(
     if len(set(keys)) < len(keys):
         twice = next(key for i, key in enumerate(keys) if key in set(keys[:i]))
         raise ConfigError(f"image key {twice!r} occurs twice among the items; every image needs a key of its own")
-    _check_options(folder, options, replace)
+    check_options(folder, options, replace)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -117,66 +120,19 @@ def build_cache(
     parts = [items[at : at + step] for at in range(0, len(items), step)]
     paths = [folder / shard_name(n, options.hash(), [key for key, _ in part]) for n, part in enumerate(parts)]
     _check_space(folder, options, sum(len(part) for part, path in zip(parts, paths, strict=True) if not path.exists()))
-    with _Pool(workers or len(os.sched_getaffinity(0)), options) as pool, _bar(len(items), progress) as advance:
+    with (
+        HelperPool(workers or len(os.sched_getaffinity(0)), options) as pool,
+        _progress_bar(len(items), progress) as advance,
+    ):
         built = _Builder(options, policy, pool, advance, verify).run(list(zip(paths, parts, strict=True)))
-    shards = [(path, _index_of(path)) for path in paths]
+    shards = [(path, index_of(path)) for path in paths]
     entries = [entry for _, shard in shards for entry in shard.entries]
     failed = [(entry.key, entry.reason) for entry in entries if entry.reason is not None]
     if failed and policy == "strict":  # found by another builder of the same folder
-        source = dict(items)[failed[0][0]]
-        raise ImageDecodeError(source, failed[0][1])
+        raise ImageDecodeError(dict(items)[failed[0][0]], failed[0][1])
     write_contents(folder, asdict(options), options.hash(), shards)
-    _sweep(folder, {path.name for path in paths})
+    sweep(folder, {path.name for path in paths})
     return CacheReport(folder, len(items), built, len(items) - built, failed, entries)
-
-
-def merge_caches(
-    parts: Sequence[str | PathLike[str]], directory: str | PathLike[str], move: bool = False
-) -> list[Entry]:
-    """Join caches that were built apart (the array jobs of a cluster) into one, in the order given.
-
-    Args:
-        parts: Finished caches of the same options and of different images.
-        directory: Where the joined cache goes. Shards are hard-linked where possible, copied otherwise.
-        move: Move the shards instead; the parts are gone afterwards.
-
-    Returns:
-        The entries of the joined cache, in order.
-
-    Raises:
-        CacheError: Options differ, an image occurs in two parts, or a part is not finished.
-    """
-    folder = Path(directory)
-    if not parts:
-        raise CacheError("no caches to merge")
-    contents = [(Path(part), read_contents(Path(part))) for part in parts]
-    first_path, first = contents[0]
-    for path, other in contents[1:]:
-        if other["options_hash"] != first["options_hash"]:
-            raise CacheError(
-                f"caches of different options cannot be merged: {path} differs from {first_path} in "
-                f"{_difference(other['options'], first['options'])}. Build all shards with the same options"
-            )
-    options = CacheOptions.from_dict(first["options"])
-    _check_options(folder, options, False)
-    folder.mkdir(parents=True, exist_ok=True)
-    seen: dict[str, Path] = {}
-    shards: list[tuple[Path, Shard]] = []
-    for part, listed in contents:
-        for item in listed["shards"]:
-            source = part / item["file"]
-            shard = _index_of(source)
-            for entry in shard.entries:
-                if entry.key in seen:
-                    raise CacheError(f"image {entry.key!r} is both in {seen[entry.key]} and in {part}")
-                seen[entry.key] = part
-            target = folder / shard_name(len(shards), options.hash(), [entry.key for entry in shard.entries])
-            if not target.exists():
-                _place(source, target, move)
-            shards.append((target, shard))
-    write_contents(folder, asdict(options), options.hash(), shards)
-    _sweep(folder, {path.name for path, _ in shards})
-    return [entry for _, shard in shards for entry in shard.entries]
 
 
 class _Builder:
@@ -186,7 +142,7 @@ class _Builder:
         self,
         options: CacheOptions,
         policy: Policy,
-        pool: _Pool,
+        pool: HelperPool,
         advance: Callable[[int], None],
         verify: bool,
     ) -> None:
@@ -205,7 +161,7 @@ class _Builder:
                     if self._busy():
                         break
                     path, items = waiting.popleft()
-                    lock = _Lock.acquire(path)
+                    lock = ShardLock.acquire(path)
                     if lock is None:
                         waiting.append((path, items))
                     else:
@@ -225,7 +181,7 @@ class _Builder:
         pending = sum(not future.done() for job in self.running for future in job.futures)
         return len(self.running) >= 8 or pending >= 4 * self.pool.size
 
-    def _start(self, path: Path, items: Sequence[tuple[str, Path]], lock: _Lock) -> None:
+    def _start(self, path: Path, items: Sequence[tuple[str, Path]], lock: ShardLock) -> None:
         for leftover in path.parent.glob(f".{path.name}.*.tmp"):  # of a builder that was killed; we hold the lock
             leftover.unlink(missing_ok=True)
         shard = read_index(path)
@@ -267,7 +223,7 @@ class _Builder:
         blank = bytes(self.options.size**2 if self.options.tier == "raw" else 0)
         try:
             for row, future in zip(job.todo, job.futures, strict=True):
-                key, source = job.items[row]
+                key = job.items[row][0]
                 try:
                     facts, job.shard.blobs[row] = future.result()
                     job.shard.entries[row] = Entry(key, **facts)
@@ -287,112 +243,33 @@ class _Builder:
             job.lock.release()
 
 
-class _Pool:
-    """Threads, each with a helper process of its own that a damaged file may kill without harm."""
-
-    def __init__(self, workers: int, options: CacheOptions) -> None:
-        self.size = max(1, workers)
-        self._options = asdict(options)
-        self._threads = ThreadPoolExecutor(self.size, thread_name_prefix="image-cache")
-        self._local = threading.local()
-        self._helpers: list[DecoderProcess] = []
-
-    def submit(self, source: Path) -> Future[tuple[dict[str, Any], bytes]]:
-        return self._threads.submit(self._read, source)
-
-    def _read(self, source: Path) -> tuple[dict[str, Any], bytes]:
-        helper: DecoderProcess | None = getattr(self._local, "helper", None)
-        if helper is None:
-            helper = self._local.helper = DecoderProcess()
-            self._helpers.append(helper)
-        request = {"op": "cache_entry", "path": str(source), "options": self._options}
-        try:
-            answer, body = helper.call(request)
-        except DecoderDiedError as error:
-            raise ImageDecodeError(source, str(error)) from error
-        raise_answer(source, answer)
-        return answer, body
-
-    def __enter__(self) -> _Pool:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._threads.shutdown(wait=True, cancel_futures=True)
-        for helper in self._helpers:
-            helper.close()
-
-
-class _Lock:
-    """An advisory lock that dies with its process.
-
-    Where the file system has none, two builders may do the same work; shards are still replaced atomically and are the
-    same, byte for byte.
-    """
-
-    def __init__(self, file: int | None) -> None:
-        self._file = file
-
-    @classmethod
-    def acquire(cls, path: Path) -> _Lock | None:
-        """Lock a shard, or None when another process has it."""
-        import fcntl
-
-        try:
-            file = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o666)
-        except OSError as error:
-            raise CacheError(f"cannot write the image cache in {path.parent}: {error.strerror}") from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            return None
-        except OSError:
-            os.close(file)
-            return cls(None)
-        return cls(file)
-
-    def release(self) -> None:
-        """Give it back."""
-        file, self._file = self._file, None
-        if file is not None:
-            os.close(file)
-
-
-class _bar:  # noqa: N801 - used like a function
+@contextmanager
+def _progress_bar(total: int, shown: bool) -> Iterator[Callable[[int], None]]:
     """A progress bar that yields a function to advance it."""
+    from tqdm import tqdm
 
-    def __init__(self, total: int, shown: bool) -> None:
-        from tqdm import tqdm
+    with tqdm(total=total, desc="images", unit="img", disable=not shown, dynamic_ncols=True, smoothing=0.05) as bar:
 
-        self._bar = tqdm(total=total, desc="images", unit="img", disable=not shown, dynamic_ncols=True, smoothing=0.05)
+        def advance(count: int) -> None:
+            bar.update(count)
 
-    def __enter__(self) -> Callable[[int], None]:
-        return lambda n: (self._bar.update(n), None)[1]
-
-    def __exit__(self, *exc: object) -> None:
-        self._bar.close()
+        yield advance
 
 
-def _index_of(path: Path) -> Shard:
-    shard = read_index(path)
-    if shard is None:
-        raise CacheError(f"image cache shard {path} is missing or damaged. Run the same command again")
-    return shard
+def check_options(folder: Path, options: CacheOptions, replace: bool) -> None:
+    """Refuse to build over a finished cache of other options, unless asked to replace it.
 
-
-def _difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
-    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
-    return ", ".join(f"{name} ({ours.get(name)} against {theirs.get(name)})" for name in names) or "their recipe"
-
-
-def _check_options(folder: Path, options: CacheOptions, replace: bool) -> None:
+    Raises:
+        CacheError: Options differ; the message names them.
+    """
     if replace or not (folder / CONTENTS).exists():
         return
     contents = read_contents(folder)
     if contents["options_hash"] != options.hash():
         raise CacheError(
-            f"{folder} holds a finished image cache of other options: {_difference(asdict(options), contents['options'])} "
-            "(wanted against there). Choose another output folder, or ask to replace it"
+            f"{folder} holds a finished image cache of other options: "
+            f"{difference(asdict(options), contents['options'])}, wanted against there. Choose another "
+            "output folder, or ask to replace it"
         )
 
 
@@ -405,31 +282,3 @@ def _check_space(folder: Path, options: CacheOptions, images: int) -> None:
             f"{options.size}, {free / 1e9:.1f} GB are free. Choose a smaller size, the jpeg tier (a quarter), or "
             "another output folder"
         )
-
-
-def _place(source: Path, target: Path, move: bool) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        if move:
-            shutil.move(source, temporary)
-        else:
-            try:
-                os.link(source, temporary)
-            except OSError:
-                shutil.copyfile(source, temporary)
-        temporary.replace(target)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise CacheError(f"cannot place {source} into {target.parent}: {error.strerror}") from error
-
-
-def _sweep(folder: Path, keep: set[str]) -> None:
-    """Remove shards of former options or items. Readers that have them open keep them until they close."""
-    for path in _shards(folder):
-        if path.name not in keep:
-            path.unlink(missing_ok=True)
-            path.with_name(f".{path.name}.lock").unlink(missing_ok=True)
-
-
-def _shards(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.glob("*.shard"))

@@ -34,7 +34,8 @@ class CacheOptions:
             the aspect ratio.
         mode: "fast" or "strict", see `clinclip.images.read_image`.
         window: "minmax" or "voi" for DICOM files, see `clinclip.images.read_image`.
-        equalize: Equalise the histogram at full resolution. MIMIC-CXR-JPG is equalised already; its DICOM files are not.
+        equalize: Equalise the histogram at full resolution. MIMIC-CXR-JPG is equalised already, its DICOM files are
+            not.
         tier: "raw" stores uint8 (``size**2`` bytes an image, fastest); "jpeg" about a quarter of that, ten times slower
             to read, not exact.
         quality: JPEG quality of the "jpeg" tier.
@@ -163,7 +164,7 @@ def make_entry(path: str | PathLike[str], options: dict[str, Any]) -> tuple[dict
     square = fit_square(pixels, size, chosen)
     facts = {"height": size[0], "width": size[1], **source_facts(path, digest=True)}
     if chosen.tier == "raw":
-        return facts, memoryview(square).cast("B")
+        return facts, square.data.cast("B")
     return facts, encode_jpeg(square, chosen.quality)
 
 

@@ -1,7 +1,7 @@
 """Files of an image cache: shards of pixels with their index in one file, and the table of contents.
 
-A shard holds pixel data first (so that it can be memory-mapped from offset 0), then its index as JSON, then a trailer of
-fixed length: byte length of the index, CRC-32 of the index, magic. One file means that pixels and checksums can only
+A shard holds pixel data first (so that it can be memory-mapped from offset 0), then its index as JSON, then a trailer
+of fixed length: byte length of the index, CRC-32 of the index, magic. One file means that pixels and checksums can only
 ever change together, by one ``os.replace``. Its name carries a digest of the options and of the keys it holds: a shard
 built for other options or items has another name, so that a stale hit is impossible.
 """
@@ -13,10 +13,11 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from clinclip.errors import CacheError
 
@@ -89,45 +90,27 @@ def write_shard(path: Path, shard: Shard) -> None:
         file.write(_TRAILER.pack(len(index), zlib.crc32(index), MAGIC))
 
 
-class replacing:  # noqa: N801 - used like a function
-    """``with replacing(path) as file``: the file appears under its name complete, or not at all.
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that appears under its name complete, or not at all.
 
     Raises:
         CacheError: It cannot be written; the temporary file is removed and the message names the folder.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-
-    def __enter__(self) -> Any:
-        try:
-            self._file = self.temporary.open("wb")
-        except OSError as error:
-            raise self._explain(error) from error
-        return self._file
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        try:
-            if error is None:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-            self._file.close()
-            if error is None:
-                self.temporary.replace(self.path)
-        except OSError as failure:
-            self.temporary.unlink(missing_ok=True)
-            raise self._explain(failure) from failure
-        if error is not None:
-            self.temporary.unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise self._explain(error) from error
-
-    def _explain(self, error: OSError) -> CacheError:
-        return CacheError(
-            f"cannot write the image cache in {self.path.parent}: {error.strerror or error}. Free space or choose "
-            "another output folder, then run the same command again: finished shards are kept"
-        )
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise CacheError(
+            f"cannot write the image cache in {path.parent}: {error.strerror or error}. Free space or choose another "
+            "output folder, then run the same command again: finished shards are kept"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_index(path: Path) -> Shard | None:
@@ -161,7 +144,7 @@ def read_blobs(path: Path, shard: Shard) -> list[bytes]:
         return [_at(file, entry) for entry in shard.entries]
 
 
-def _at(file: Any, entry: Entry) -> bytes:
+def _at(file: IO[bytes], entry: Entry) -> bytes:
     file.seek(entry.offset)
     return file.read(entry.length)
 
@@ -215,3 +198,29 @@ def read_contents(folder: Path) -> dict[str, Any]:
             f"{path} has format {found!r}; this version reads {FORMAT}. Run the same prepare command again"
         )
     return contents
+
+
+def index_of(path: Path) -> Shard:
+    """The index of a shard that must be there.
+
+    Raises:
+        CacheError: It is missing or damaged.
+    """
+    shard = read_index(path)
+    if shard is None:
+        raise CacheError(f"image cache shard {path} is missing or damaged. Run the same command again")
+    return shard
+
+
+def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+    """The options in which two caches differ, with both values, in words."""
+    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+    return ", ".join(f"{name} ({ours.get(name)} against {theirs.get(name)})" for name in names) or "their recipe"
+
+
+def sweep(folder: Path, keep: set[str]) -> None:
+    """Remove shards of former options or items. Readers that have them open keep them until they close."""
+    for path in folder.glob("*.shard"):
+        if path.name not in keep:
+            path.unlink(missing_ok=True)
+            path.with_name(f".{path.name}.lock").unlink(missing_ok=True)

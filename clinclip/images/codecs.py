@@ -1,7 +1,7 @@
 """Compressed DICOM frames: one decoder per transfer syntax, the fastest that is installed.
 
-Lossless JPEG, JPEG-LS and JPEG 2000 come from imagecodecs (``pip install clinclip[dicom]``), which decodes lossless JPEG
-three to four times faster than pydicom's default plugin; 8-bit JPEG comes from simplejpeg, RLE from this file. What no
+Lossless JPEG, JPEG-LS and JPEG 2000 come from imagecodecs (``pip install clinclip[dicom]``), which decodes lossless
+JPEG several times faster than pydicom's default plugin; 8-bit JPEG comes from simplejpeg, RLE from this file. What no
 decoder here covers is left to pydicom's own plugins (see `clinclip.images.dicom`).
 
 These decoders are C libraries fed with whatever a file holds: `clinclip.images.decoder_process` runs them in a process
@@ -11,6 +11,7 @@ of their own.
 from __future__ import annotations
 
 from importlib.util import find_spec
+from itertools import pairwise
 from os import PathLike
 
 import numpy as np
@@ -150,7 +151,7 @@ def _decode_rle(data: bytes, path: str | PathLike[str], height: int, width: int,
         raise ImageDecodeError(path, f"damaged RLE frame: {count} segments for {planes} byte planes")
     starts = [int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "little") for i in range(count)] + [len(data)]
     out = np.empty((height * width, planes), np.uint8)
-    for plane, (start, end) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+    for plane, (start, end) in enumerate(pairwise(starts)):
         if not 64 <= start <= end <= len(data):
             raise ImageDecodeError(path, f"damaged RLE frame: segment {plane} lies outside the frame")
         unpacked = _unpack_bits(memoryview(data)[start:end], height * width)

@@ -39,7 +39,7 @@ def plugin(header: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], memo
 def as_message(pixels: np.ndarray) -> tuple[dict[str, Any], memoryview]:
     """An array as header and bytes."""
     pixels = np.ascontiguousarray(pixels)
-    return {"shape": pixels.shape, "dtype": pixels.dtype.str}, memoryview(pixels).cast("B")
+    return {"shape": pixels.shape, "dtype": pixels.dtype.str}, pixels.data.cast("B")
 
 
 def cache_entry(header: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes | memoryview]:

@@ -1,8 +1,8 @@
 """A helper process for work that may crash, hang or exhaust memory on a damaged or hostile file.
 
 C decoders meet whatever bytes a file holds. In a process of their own, a segmentation fault, an endless loop or an
-allocation of gigabytes becomes an `ImageDecodeError` that names the file, and the training run goes on. The messages are
-JSON and raw bytes, never pickles: a subverted decoder cannot run code in its parent.
+allocation of gigabytes becomes an `ImageDecodeError` that names the file, and the training run goes on. The messages
+are JSON and raw bytes, never pickles: a subverted decoder cannot run code in its parent.
 """
 
 from __future__ import annotations

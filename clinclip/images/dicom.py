@@ -98,13 +98,14 @@ class Stored:
     header: Dataset
 
 
-class _Bounded(io.BufferedReader):
+class _BoundedFile(io.BufferedReader):
     """A file whose ``read(n)`` never asks for more than is there: a damaged length must not allocate gigabytes."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        super().__init__(io.FileIO(path))
-        self.size = self.raw.seek(0, io.SEEK_END)
-        self.raw.seek(0)
+        raw = io.FileIO(path)
+        super().__init__(raw)
+        self.size = raw.seek(0, io.SEEK_END)
+        raw.seek(0)
 
     def read(self, size: int | None = -1, /) -> bytes:
         left = max(0, self.size - self.tell())
@@ -135,13 +136,13 @@ def read_stored(path: str | PathLike[str]) -> Stored:
         ImageTooLargeError: Over the limits.
         DecoderMissingError: Its transfer syntax needs a decoder that is not installed.
     """
-    import pydicom
+    from pydicom.config import disable_value_validation
     from pydicom.errors import InvalidDicomError
 
-    with pydicom.config.disable_value_validation(), warnings.catch_warnings():
+    with disable_value_validation(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # their texts quote values of the file, which may identify a patient
         try:
-            with _Bounded(path) as file:
+            with _BoundedFile(path) as file:
                 return _read_open(path, file)
         except ImageError:
             raise
@@ -153,7 +154,7 @@ def read_stored(path: str | PathLike[str]) -> Stored:
             raise ImageDecodeError(path, f"damaged DICOM: {type(error).__name__} while parsing") from error
 
 
-def _read_open(path: str | PathLike[str], file: _Bounded) -> Stored:
+def _read_open(path: str | PathLike[str], file: _BoundedFile) -> Stored:
     from pydicom import dcmread
 
     head = file.read(2048)
@@ -203,7 +204,7 @@ def _whole(header: Dataset, path: str | PathLike[str], keyword: str, default: in
     return int(value)
 
 
-def _inflate(path: str | PathLike[str], file: _Bounded) -> tuple[Dataset, io.BytesIO]:
+def _inflate(path: str | PathLike[str], file: _BoundedFile) -> tuple[Dataset, io.BytesIO]:
     """Deflated Explicit VR: unpack at most what the limits allow, then parse."""
     from pydicom.filereader import _read_file_meta_info, read_dataset, read_preamble
 
@@ -244,7 +245,7 @@ def _native(path: str | PathLike[str], source: Any, length: int, height: int, wi
             path, f"its pixel data have {length:,} bytes, {height} x {width} pixels need {expected:,}"
         )
     pixels = np.empty((height, width), dtype)
-    got = source.readinto(memoryview(pixels).cast("B"))
+    got = source.readinto(pixels.data.cast("B"))
     if got < expected:
         raise ImageDecodeError(path, f"cut-off DICOM: {got:,} of {expected:,} bytes of pixel data")
     return pixels
@@ -301,10 +302,10 @@ def pydicom_pixels(path: str | PathLike[str]) -> NDArray:
         DecoderMissingError: No plugin decodes its transfer syntax.
     """
     from pydicom import dcmread
-    from pydicom.pixels import apply_color_lut
+    from pydicom.pixels.processing import apply_color_lut
 
     try:
-        with _Bounded(path) as file:
+        with _BoundedFile(path) as file:
             dataset = dcmread(file, force=True)
             syntax = str(dataset.file_meta.get("TransferSyntaxUID", ""))
             pixels = dataset.pixel_array

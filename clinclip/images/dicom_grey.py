@@ -9,6 +9,7 @@ stored value and applied as one table.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -133,6 +134,7 @@ def _grey_levels(header: Dataset, window: Window, low: float, high: float) -> Le
         raise ValueError("values that are not finite")
     inverse = str(header.get("PhotometricInterpretation", "")).strip() == "MONOCHROME1"
     inverse |= str(header.get("PresentationLUTShape", "")).strip() == "INVERSE"
+    shown: Levels
     if window == "voi" and header.get("VOILUTSequence"):
         shown = _voi_lut(header, slope, intercept)
     elif window == "voi" and header.get("WindowCenter") is not None and header.get("WindowWidth") is not None:
@@ -141,9 +143,7 @@ def _grey_levels(header: Dataset, window: Window, low: float, high: float) -> Le
         # Min-max undoes any increasing rescale exactly, so that the published recipe's bits need none.
         inverse ^= slope < 0
 
-        def shown(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-            return minmax_levels(values, low, high)
-
+        shown = partial(minmax_levels, low=low, high=high)
     return (lambda values: 255 - shown(values)) if inverse else shown
 
 

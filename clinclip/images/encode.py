@@ -1,4 +1,4 @@
-"""Encoders of DICOM frames for phantoms: RLE and lossless JPEG of selection value 1 in numpy, the rest by imagecodecs."""
+"""Encoders of DICOM frames for phantoms: RLE and lossless JPEG (selection value 1) in numpy, others by imagecodecs."""
 
 from __future__ import annotations
 
@@ -143,11 +143,11 @@ def encode_jpeg_lossless_sv1(pixels: NDArray, bits: int) -> bytes:
 
 
 def _huffman(counts: NDArray) -> tuple[list[int], list[int]]:
-    """Code lengths of at most 16 bits (codes per length 1..16, symbols by length); the code of all ones stays unused."""
+    """Code lengths up to 16 (codes per length 1..16, symbols by length); the code of all ones stays unused."""
     import heapq
 
     used = [(max(1, int(c)), (s,)) for s, c in enumerate(counts) if c]
-    heap = [*used, (0, (-1,))]  # the reserved code
+    heap: list[tuple[int, tuple[int, ...]]] = [*used, (0, (-1,))]  # the reserved code
     heapq.heapify(heap)
     depth = dict.fromkeys([s for _, group in heap for s in group], 0)
     while len(heap) > 1:

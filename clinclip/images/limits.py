@@ -1,4 +1,4 @@
-"""Bounds that are checked against a file's header before anything is allocated, so that no file can exhaust a machine."""
+"""Bounds checked against a file's header before anything is allocated, so that no file can exhaust a machine."""
 
 from __future__ import annotations
 

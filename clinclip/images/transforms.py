@@ -2,9 +2,9 @@
 
 Albumentations keeps random state inside its pipeline: copied into every DataLoader worker it makes all workers draw the
 same augmentations, and repeats them every epoch; one seed given to a pipeline also gives all its transforms the same
-stream, so that the crop and the contrast of a sample move together. Here the state is set anew for every sample and every
-transform from a key such as (seed, epoch, sample): the same key gives the same picture on any worker, rank or resumed
-run, and different keys are independent.
+stream, so that the crop and the contrast of a sample move together. Here the state is set anew for every sample and
+every transform from a key such as (seed, epoch, sample): the same key gives the same picture on any worker, rank or
+resumed run, and different keys are independent.
 
 There is no horizontal flip: it would put the heart on the right and turn "left pleural effusion" into a wrong report.
 """
@@ -155,8 +155,8 @@ class ImageTransform:
         free = np.array([height - self.size, width - self.size])
         if (free < 0).any():
             raise ConfigError(
-                f"image transform: augment 'crop' cuts {self.size} x {self.size} pixels from images of {height} x {width}; "
-                "prepare a larger image cache or choose augment 'full'"
+                f"image transform: augment 'crop' cuts {self.size} x {self.size} pixels from {height} x {width} ones;"
+                " prepare a larger image cache or choose augment 'full'"
             )
         if not self.train:
             return np.full(len(keys), free[0] // 2), np.full(len(keys), free[1] // 2)
@@ -204,11 +204,8 @@ class ImageTransform:
         if self.clahe:
             transforms.append(A.CLAHE(clip_limit=(1.0, self.clahe_clip), tile_grid_size=(8, 8), p=self.clahe))
         if self.brightness or self.contrast:
-            limits = {
-                "brightness_limit": (-self.brightness, self.brightness),
-                "contrast_limit": (-self.contrast, self.contrast),
-            }
-            transforms.append(A.RandomBrightnessContrast(**limits, p=1.0))
+            bright, contrast = (-self.brightness, self.brightness), (-self.contrast, self.contrast)
+            transforms.append(A.RandomBrightnessContrast(brightness_limit=bright, contrast_limit=contrast, p=1.0))
         return transforms
 
 
