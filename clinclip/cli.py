@@ -39,8 +39,8 @@ NOISE = re.compile(
 class ClinClipCLI(LightningCLI):
     """LightningCLI for :class:`~clinclip.module.ClinClipModule` and :class:`~clinclip.data.datamodule.CXRDataModule`.
 
-    Links: the tokenizer and the image size are said once. ``data.tokenizer`` unset follows the text encoder's name;
-    the image encoder's ``image_size`` unset follows ``data.image_size``.
+    Links: the tokenizer and the image size are said once. ``data.tokenizer`` follows the text encoder's name, and the
+    image encoder's ``image_size`` follows ``data.image_size``.
     """
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -91,7 +91,7 @@ class ClinClipCLI(LightningCLI):
         if name is None:  # a text tower of the user's own
             return
         chosen = config.get("data.tokenizer")
-        if chosen is None:
+        if chosen == "tiny":  # the default; a vocabulary made here never fits weights made elsewhere
             config["data.tokenizer"] = name
         elif chosen != name:
             raise ConfigError(

@@ -76,7 +76,7 @@ class ClinClipModule(L.LightningModule):
         self.schedule: LearningRateSchedule = schedule if schedule is not None else WarmupCosine()
         self.metrics = SplitMetrics(load_prompts(prompts), zero_shot_policy)
         self._checked = False
-        self._random_states: list[dict[str, Tensor]] = []
+        self._record: dict[str, Any] = {}
 
     # ------------------------------------------------------------------ set-up
 
@@ -108,7 +108,7 @@ class ClinClipModule(L.LightningModule):
         if self.tokenizer is not None and self.tokenizer.vocab_size > getattr(tower, "vocab_size", math.inf):
             raise ConfigError(
                 f"the tokenizer ({self.tokenizer.name}) has {self.tokenizer.vocab_size} tokens, but text encoder "
-                f"{tower.name!r} has {tower.vocab_size}; set data.tokenizer to the text encoder's name"
+                f"{tower.name!r} has {tower.vocab_size}; leave data.tokenizer out, or lower data.vocab_size"
             )
 
     def _check_training(self, datamodule: Any) -> None:
@@ -302,26 +302,46 @@ class ClinClipModule(L.LightningModule):
         checkpoint[RECORD]["rng"] = gather_objects(state)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another tokenizer; remember the random state."""
-        record = checkpoint.get(RECORD) or {}
-        if self.tokenizer is not None and record.get("tokenizer") is not None:
-            stored = Tokenizer.from_json(record["tokenizer"])
-            if stored.hash != self.tokenizer.hash:
-                raise CheckpointError(
-                    f"the checkpoint was trained with another tokenizer ({stored.vocab_size} tokens) than the data "
-                    f"module's ({self.tokenizer.name}, {self.tokenizer.vocab_size} tokens), so its token embeddings "
-                    "would not fit; use the same manifests and data.tokenizer"
-                )
-        self._random_states = record.get("rng") or []
+        """Remember the record until training or evaluation starts: the data module is restored after the model."""
+        self._record = checkpoint.get(RECORD) or {}
+
+    def on_fit_start(self) -> None:
+        """Refuse a checkpoint of another tokenizer."""
+        self._check_tokenizer()
+
+    def on_validation_start(self) -> None:
+        """Refuse a checkpoint of another tokenizer."""
+        self._check_tokenizer()
+
+    def on_test_start(self) -> None:
+        """Refuse a checkpoint of another tokenizer."""
+        self._check_tokenizer()
+
+    def on_predict_start(self) -> None:
+        """Refuse a checkpoint of another tokenizer."""
+        self._check_tokenizer()
+
+    def _check_tokenizer(self) -> None:
+        stored = self._record.pop("tokenizer", None)
+        if (
+            self.tokenizer is not None
+            and stored is not None
+            and Tokenizer.from_json(stored).hash != self.tokenizer.hash
+        ):
+            raise CheckpointError(
+                f"the checkpoint was trained with another tokenizer than the data module's ({self.tokenizer.name}, "
+                f"{self.tokenizer.vocab_size} tokens), so its token embeddings would not fit; use the same manifests and "
+                "data.tokenizer"
+            )
 
     def on_train_start(self) -> None:
         """Continue the random numbers of dropout where the checkpoint stopped (same number of processes)."""
-        if len(self._random_states) == world_size():
-            state = self._random_states[rank()]
+        states = self._record.pop("rng", [])
+        if len(states) == world_size():
+            state = states[rank()]
             torch.set_rng_state(state["torch"])
             if "cuda" in state and self.device.type == "cuda":
                 torch.cuda.set_rng_state(state["cuda"], self.device)
-        self._random_states = []
 
 
 def _float(value: Tensor | float) -> Tensor | float:

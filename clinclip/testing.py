@@ -1,12 +1,16 @@
-"""Synthetic batches and embeddings, for users' tests and for clinclip's own."""
+"""Synthetic batches, embeddings, towers and manifests, for users' tests and for clinclip's own."""
 
 from __future__ import annotations
+
+import json
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from clinclip.findings import FINDINGS
+from clinclip.models import DualEncoder, GraphEncoder, ImageEncoder, TextEncoder
 from clinclip.types import Batch, Embeddings, GraphBatch, NegationBatch, TextBatch
 
 
@@ -73,6 +77,124 @@ def random_batch(
         graph=graph,
         frozen_text=None if frozen_text is None else torch.randn(size, frozen_text, generator=g),
     )
+
+
+def tiny_model(
+    graphs: bool = True,
+    embed_dim: int = 16,
+    seed: int = 0,
+    bias: float | None = None,
+    image: str = "test_vit",
+    image_size: int = 32,
+) -> DualEncoder:
+    """A dual encoder of about 0.3 M parameters without dropout and without BatchNorm, for tests that compare numbers.
+
+    Args:
+        graphs: with a graph tower.
+        embed_dim: D, the joint width.
+        seed: of the weights.
+        bias: initial logit bias, or None.
+        image: timm model; the default is a transformer, "tiny" a ResNet with BatchNorm.
+        image_size: side of the images.
+    """
+    state = torch.get_rng_state()
+    torch.manual_seed(seed)
+    model = DualEncoder(
+        ImageEncoder(image, image_size=image_size),
+        TextEncoder("tiny", model_kwargs={"hidden_size": 32, "intermediate_size": 32, "vocab_size": 2048}),
+        GraphEncoder(hidden_size=16) if graphs else None,
+        embed_dim=embed_dim,
+        init_logit_bias=bias,
+    )
+    torch.set_rng_state(state)
+    return model
+
+
+#: finding -> (sentence, negated for training, negated for evaluation) of the toy reports
+_TOY = {
+    "Pleural Effusion": ("Small left pleural effusion.", "No pleural effusion.", "The effusion is absent."),
+    "Pneumothorax": ("Right apical pneumothorax.", "No pneumothorax.", "Pneumothorax is not seen."),
+    "Edema": ("Mild pulmonary edema.", "No pulmonary edema.", "There is no sign of edema."),
+}
+
+
+def tiny_manifest(folder: str | Path, studies: int = 24, image_size: int = 40, seed: int = 0) -> Path:
+    """Write a prepared manifest of toy studies: each finding is a bright bar at its own height, named by the report.
+
+    Two thirds of the studies train, the rest is divided between validate and test. Every second study has two images.
+
+    Args:
+        folder: where to write.
+        studies: number of studies, one patient each.
+        image_size: side of the square images in pixels.
+        seed: of findings and pixels.
+
+    Returns:
+        The folder, for ``data.manifests``.
+    """
+    import cv2
+    import pandas as pd
+
+    from clinclip.data.manifest import IMAGES, save
+    from clinclip.findings import column_name
+    from clinclip.images import CacheOptions, build_cache
+
+    folder = Path(folder)
+    g = torch.Generator().manual_seed(seed)
+    present = torch.rand(studies, len(_TOY), generator=g) < 0.5
+    rows, items = [], []
+    for s in range(studies):
+        found = {f: bool(p) for f, p in zip(_TOY, present[s].tolist(), strict=True)}
+        split = "train" if s % 6 < 4 else ("validate" if s % 6 == 4 else "test")
+        row = {"study_id": f"s{s}", "patient_id": f"p{s}", "dataset": "toy", "split": split, "view": "PA"}
+        row |= _toy_report(found)
+        row |= {f"table_{column_name(f)}": int(p) for f, p in found.items()}
+        row |= {f"read_{column_name(f)}": int(p) for f, p in found.items()}
+        for _ in range(1 + s % 2):
+            image = torch.randint(0, 60, (image_size, image_size), generator=g, dtype=torch.uint8).numpy()
+            for i, there in enumerate(found.values()):
+                if there:
+                    image[(i + 1) * image_size // 5 : (i + 1) * image_size // 5 + 3] = 230
+            path = folder / "source" / f"i{len(rows)}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), image)
+            rows.append({**row, "image_id": f"i{len(rows)}", "image_path": path.name, "cache_index": len(rows)})
+            items.append((f"i{len(items)}", path))
+    build_cache(folder / IMAGES, items, CacheOptions(size=image_size), workers=1, progress=False)
+    header = {"dataset": "toy", "labels": {"table": True}, "text": {"available": True}}
+    save(folder, pd.DataFrame(rows), header, {"toy": seed})
+    return folder
+
+
+def _toy_report(found: dict[str, bool]) -> dict[str, str]:
+    """Text, negations, omissions and graph of a toy study."""
+    sentences = {f: _TOY[f][0] if there else _TOY[f][1] for f, there in found.items()}
+    text = " ".join(sentences.values())
+    labels = [int(found.get(f, False)) if f in found else -2 for f in FINDINGS]
+    negations, omissions = [], []
+    for finding, there in found.items():
+        if not there:
+            continue
+        without = [0 if f == finding else code for f, code in zip(FINDINGS, labels, strict=True)]
+        for kind, column in (("train", 1), ("eval", 2)):
+            edited = " ".join({**sentences, finding: _TOY[finding][column]}.values())
+            negations.append(
+                {"text": edited, "finding": finding, "template": kind, "templates": kind, "labels": without}
+            )
+        rest = " ".join(v for f, v in sentences.items() if f != finding)
+        unsaid = [-2 if f == finding else code for f, code in zip(FINDINGS, labels, strict=True)]
+        omissions.append({"text": rest, "finding": finding, "template": "omit", "templates": "eval", "labels": unsaid})
+    entities, start = [], 0
+    for finding, sentence in sentences.items():
+        entities.append([start, start + len(sentence) - 1, 1 if found[finding] else 3])
+        start += len(sentence) + 1
+    relations = [[0, 1, 0]] if len(entities) > 1 else []
+    return {
+        "text": text,
+        "negations": json.dumps(negations),
+        "omissions": json.dumps(omissions),
+        "graph": json.dumps({"entities": entities, "relations": relations}),
+    }
 
 
 def random_embeddings(

@@ -41,8 +41,8 @@ class LoadedModel:
         image_size: side in pixels of the images it was trained on.
         max_tokens: length at which texts were cut.
         sha256: of the file (of the weights file, for an exported folder).
-        train: the training data: ``manifests`` (list of hashes), ``train_manifest_hash`` (hash of the mixture or None),
-            ``patients`` (int64 tensor of hashed training patients, sorted, or None), ``version`` of clinclip.
+        train: the training data: ``manifests`` (list of {hash, dataset, weight}), ``train_manifest_hash`` (hash of the
+            mixture or None), ``patients`` (int64 tensor of hashed training patients, or None), ``version`` of clinclip.
         path: where it was loaded from.
     """
 
@@ -67,7 +67,8 @@ def training_record(model: DualEncoder, datamodule: Any) -> dict[str, Any]:
     except CheckpointError:
         spec = None
     tokenizer = getattr(datamodule, "tokenizer_", None)
-    patients = getattr(datamodule, "train_patients", None)
+    header = dict(datamodule.train_header()) if hasattr(datamodule, "train_header") else {}
+    patients = header.pop("patients", None)
     return {
         "format": FORMAT,
         "version": clinclip.__version__,
@@ -76,9 +77,10 @@ def training_record(model: DualEncoder, datamodule: Any) -> dict[str, Any]:
         "image_size": getattr(datamodule, "image_size", None),
         "max_tokens": getattr(datamodule, "max_tokens", None),
         "train": {
-            "manifests": [str(h) for h in getattr(datamodule, "manifest_hashes", None) or []],
+            "manifests": [],
+            **header,
             "train_manifest_hash": getattr(datamodule, "train_manifest_hash", None),
-            "patients": torch.as_tensor(patients).to(torch.int64).sort().values if patients is not None else None,
+            "patients": torch.as_tensor(patients, dtype=torch.int64) if patients is not None else None,
             "version": clinclip.__version__,
         },
     }
