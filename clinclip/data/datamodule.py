@@ -1,0 +1,442 @@
+"""The LightningDataModule: manifests in, typed batches out. The only importer of lightning in ``clinclip.data``."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from clinclip.data import graph_store, token_store
+from clinclip.data.collate import SECTIONS
+from clinclip.data.dataset import StudyDataset, View
+from clinclip.data.frozen import read_frozen_text
+from clinclip.data.leakage import check_exposure
+from clinclip.data.loader import ResumableLoader
+from clinclip.data.manifest import Manifest
+from clinclip.data.records import Records, TextTable, collect
+from clinclip.data.sampler import EvalSampler, TrainSampler
+from clinclip.data.source import parse_views
+from clinclip.distributed import rank, world_size
+from clinclip.errors import ConfigError, ManifestError
+from clinclip.findings import FINDINGS, STATE_CODE
+from clinclip.images import ImageTransform
+
+if TYPE_CHECKING:
+    from clinclip.text.tokens import Tokenizer
+
+_LOG = logging.getLogger(__name__)
+_SPLITS_OF_STAGE = {
+    "fit": ("train", "validate"),
+    "validate": ("validate",),
+    "test": ("test",),
+    "predict": ("test",),
+    None: ("train", "validate", "test"),
+}
+
+
+class CXRDataModule(pl.LightningDataModule):
+    """Chest X-ray and report pairs from prepared manifests.
+
+    Args:
+        manifests: folders written by ``clinclip prepare``; several are mixed.
+        weights: passes over each manifest's training studies an epoch: 1 shows each study once, 0.5 a random half, 2
+            twice. None is 1 for all.
+        batch_size: samples of one process.
+        eval_batch_size: the same for validation, test and predict; None is ``batch_size``.
+        num_workers: worker processes of each loader; None is the number of cores less one, at most 8.
+        image_size: side of the images in a batch, in pixels.
+        augment: of training images: "full", "crop" or "none", see :class:`clinclip.images.ImageTransform`.
+        augmentation: other arguments of :class:`clinclip.images.ImageTransform` by name (``scale``, ``rotation``, ...).
+        tokenizer: "tiny" (WordPiece built from the training text), or name or folder of a Hugging Face tokenizer; the
+            text encoder must be the matching one. None is "tiny"; the command line fills in the text encoder's name.
+        vocab_size: size of the "tiny" vocabulary.
+        max_tokens: longer texts are cut there.
+        negations: K, negated reports a sample in training batches.
+        graphs: add report graphs.
+        max_nodes: nodes of a graph beyond this many are dropped and counted.
+        labels: source of ``Batch.labels``: "table" (the publisher's), "read" (by clinclip from the report), or "auto":
+            table where every manifest has one, else read.
+        sections: what a text batch holds: "text" (by the manifest's own policy), "findings", "impression", or "sample"
+            (findings or impression, drawn anew every epoch). All but "text" exclude negations and graphs, which belong
+            to the whole text.
+        sampling: "study" (one random image a study an epoch, so that a study is never its own negative) or "image".
+        views: view policy or list, see :func:`clinclip.data.source.parse_views`.
+        seed: of order, augmentation and every other draw.
+        predict_split: the split that ``predict`` embeds.
+        frozen_text: file of precomputed report embeddings (:func:`clinclip.data.frozen.write_frozen_text`).
+        cache_tokens: keep token ids in the first manifest's folder (``tokens/``), so that the next run and the other
+            processes need not tokenise; a folder that cannot be written is no error.
+
+    Attributes:
+        tokenizer_: the :class:`clinclip.text.tokens.Tokenizer`, after set-up.
+        train_manifest_hash: hash of the manifest, of several joined by "+", after set-up.
+    """
+
+    def __init__(
+        self,
+        manifests: list[str],
+        weights: list[float] | None = None,
+        batch_size: int = 64,
+        eval_batch_size: int | None = None,
+        num_workers: int | None = None,
+        image_size: int = 224,
+        augment: Literal["full", "crop", "none"] = "full",
+        augmentation: dict[str, Any] | None = None,
+        tokenizer: str | None = None,
+        vocab_size: int = 2048,
+        max_tokens: int = 256,
+        negations: int = 0,
+        graphs: bool = False,
+        max_nodes: int = 64,
+        labels: str = "auto",
+        sections: str = "text",
+        sampling: str = "study",
+        views: str = "all",
+        seed: int = 0,
+        predict_split: str = "test",
+        frozen_text: str | None = None,
+        cache_tokens: bool = True,
+    ) -> None:
+        super().__init__()
+        if isinstance(manifests, str) or not manifests:
+            raise ConfigError(f"data.manifests={manifests!r}: give a list of at least one manifest folder")
+        if weights is not None and (len(weights) != len(manifests) or min(weights) < 0 or not sum(weights)):
+            raise ConfigError(
+                f"data.weights={weights!r}: one number >= 0 for each of the {len(manifests)} manifests, not all 0"
+            )
+        _check_choice("labels", labels, ("auto", "table", "read"))
+        _check_choice("sections", sections, SECTIONS)
+        _check_choice("sampling", sampling, ("study", "image"))
+        _check_choice("predict_split", predict_split, ("train", "validate", "test"))
+        for name, value in (("batch_size", batch_size), ("image_size", image_size), ("max_nodes", max_nodes)):
+            if value < 1:
+                raise ConfigError(f"data.{name}={value}: must be at least 1")
+        if negations < 0:
+            raise ConfigError(f"data.negations={negations}: must be 0 or more")
+        if sections != "text" and (negations or graphs):
+            raise ConfigError(
+                f"data.sections={sections!r} together with data.negations={negations}, data.graphs={graphs}: negated "
+                "reports and graphs belong to the manifest's whole text. Set data.sections=text, or prepare with "
+                "--text findings (or impression)"
+            )
+        self.manifest_paths = [str(path) for path in manifests]
+        self.weights = [1.0] * len(manifests) if weights is None else [float(w) for w in weights]
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size or batch_size
+        self.num_workers = max(0, min(8, (os.cpu_count() or 1) - 1)) if num_workers is None else num_workers
+        self.image_size = image_size
+        self.augment: Literal["full", "crop", "none"] = augment
+        self.augmentation = dict(augmentation or {})
+        self.tokenizer = tokenizer or "tiny"
+        self.vocab_size = vocab_size
+        self.max_tokens = max_tokens
+        self.negations = negations
+        self.graphs = graphs
+        self.max_nodes = max_nodes
+        self.labels = labels
+        self.sections = sections
+        self.sampling = sampling
+        self.views = parse_views(views)
+        self.seed = seed
+        self.predict_split = predict_split
+        self.frozen_text = frozen_text
+        self.cache_tokens = cache_tokens
+        self.manifests: list[Manifest] = []
+        self.tokenizer_: Tokenizer | None = None
+        self.train_manifest_hash = ""
+        self._datasets: dict[str, StudyDataset] = {}
+        self._train_loader: ResumableLoader | None = None
+        self._resume: dict[str, int] | None = None
+        self._restored_tokenizer: str | None = None
+        self._stage: str | None = None
+
+    def prepare_data(self) -> None:
+        """On one process: tokenise once, so that the others find the result."""
+        if self.cache_tokens:
+            self.setup("fit" if self._has_training() else "test")
+
+    def _has_training(self) -> bool:
+        self._load_manifests()
+        return any((m.frame["split"] == "train").any() for m in self.manifests) and all(
+            m.has_text for m in self.manifests
+        )
+
+    def _load_manifests(self) -> None:
+        if not self.manifests:
+            self.manifests = [Manifest.load(path) for path in self.manifest_paths]
+            self.train_manifest_hash = "+".join(m.hash for m in self.manifests)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load manifests, tokenise, and build the data sets of a stage ("fit", "validate", "test", "predict").
+
+        Raises:
+            ManifestError: a manifest is missing or damaged, or has no rows for the stage.
+            LeakageError: a patient trains in one manifest and is evaluated in another.
+            ConfigError: ``fit`` on a manifest without text, or labels that no manifest has.
+        """
+        stage = getattr(stage, "value", stage)
+        if stage not in _SPLITS_OF_STAGE:
+            raise ConfigError(f"stage {stage!r}: not one of {', '.join(str(s) for s in _SPLITS_OF_STAGE)}")
+        splits = (self.predict_split,) if stage == "predict" else _SPLITS_OF_STAGE[stage]
+        self._load_manifests()
+        # "predict" may look at the training images without augmentation
+        roles = ("predict",) if stage == "predict" else splits
+        if all(role in self._datasets for role in roles):
+            return
+        check_exposure(self.manifests)
+        if stage == "fit":
+            self._refuse_without_text()
+        labels = self._label_source()
+        texts = TextTable()
+        records = {split: self._collect(split, texts, split == "train" and stage != "predict") for split in splits}
+        if stage == "fit" and not len(records["train"]):
+            raise ManifestError(f"data.manifests={self.manifest_paths}: no image in the train split; fit needs some")
+        if stage in ("validate", "test", "predict") and not len(records[splits[0]]):
+            raise ManifestError(
+                f"data.manifests={self.manifest_paths}: no image in the {splits[0]} split, which {stage} looks at"
+            )
+        self.tokenizer_ = self._make_tokenizer()
+        store, graphs = self._encode(texts, records)
+        text_labels = self._read_labels(texts) if self.sections != "text" else None
+        hashes = texts.hashes()
+        for role, rows in zip(roles, records.values(), strict=True):
+            training = role == "train"
+            view = View(
+                sections=self.sections if training or self.sections != "sample" else "text",
+                negations=self.negations if training else 0,
+                evaluation=not training,
+                labels=labels,
+                seed=self.seed,
+            )
+            self._datasets[role] = StudyDataset(
+                rows,
+                [m.cache for m in self.manifests],
+                self._transform(training),
+                store,
+                view,
+                hashes,
+                text_labels,
+                graphs,
+                self._frozen(rows, hashes),
+            )
+
+    def _collect(self, split: str, texts: TextTable, training: bool) -> Records:
+        records = collect(
+            self.manifests,
+            split,
+            texts,
+            views=self.views,
+            negations=training and self.negations > 0,
+            evaluation=not training and self.sections == "text",
+            graphs=self.graphs,
+        )
+        if self.sections in ("findings", "impression"):
+            there = getattr(records, self.sections) >= 0
+            if not there.all():
+                _LOG.warning(
+                    "data.sections=%s: %d of %d %s images have no such section and are left out",
+                    self.sections, int((~there).sum()), len(there), split,
+                )  # fmt: skip
+                records = records.take(np.flatnonzero(there))
+        return records
+
+    def _refuse_without_text(self) -> None:
+        for manifest in self.manifests:
+            if not manifest.has_text:
+                raise ConfigError(
+                    f"{manifest.path} was prepared for evaluation only: it has images and labels but no report text, "
+                    "and contrastive training needs text. Prepare it with text (CheXpert: --plus-csv with the reports of "
+                    "CheXpert Plus, or --prompts with label-to-prompt templates), or take it out of data.manifests"
+                )
+
+    def _label_source(self) -> str:
+        without = [m for m in self.manifests if not m.header.get("labels", {}).get("table", False)]
+        if self.labels == "table" and without:
+            raise ConfigError(
+                f"data.labels=table, but {without[0].path} has no label table; set data.labels=read to use the labels "
+                "that clinclip reads from the reports"
+            )
+        unread = [m for m in self.manifests if not m.has_text]
+        if self.labels == "read" and unread:
+            raise ConfigError(f"data.labels=read, but {unread[0].path} has no reports to read; set data.labels=table")
+        if self.labels != "auto":
+            return self.labels
+        chosen = "read" if without else "table"
+        _LOG.info("data.labels=auto: using %s labels", chosen)
+        return chosen
+
+    def _make_tokenizer(self) -> Tokenizer:
+        from clinclip.text.tokens import Tokenizer
+
+        if self._restored_tokenizer is not None:
+            return Tokenizer.from_json(self._restored_tokenizer)
+        if self.tokenizer_ is not None:
+            return self.tokenizer_
+        if self.tokenizer != "tiny":
+            return Tokenizer.from_pretrained(self.tokenizer)
+        training = {t for m in self.manifests for t in m.frame.loc[m.frame["split"] == "train", "text"] if t}
+        everything = training or {t for m in self.manifests for t in m.frame["text"] if t}
+        return Tokenizer.train(sorted(everything), vocab_size=self.vocab_size)
+
+    def _encode(
+        self, texts: TextTable, records: dict[str, Records]
+    ) -> tuple[token_store.TokenStore, graph_store.GraphStore | None]:
+        """Token ids of all texts, and their graphs; from the manifest's folder where an earlier run left them."""
+        tokenizer = self.tokenizer_
+        assert tokenizer is not None
+        columns: dict[int, str] = {}
+        for rows in records.values():
+            columns.update(zip(rows.text.tolist(), rows.graph, strict=False))
+        folder = Path(self.manifest_paths[0]) / "tokens"
+        key = token_store.cache_key(texts.texts, tokenizer.hash, self.max_tokens)
+        tokens_at, graphs_at = folder / f"{key}.npz", folder / f"{key}-graphs-{self.max_nodes}.npz"
+        if self.cache_tokens:
+            tokens = token_store.load(tokens_at)
+            graphs = graph_store.load(graphs_at) if self.graphs else None
+            if tokens is not None and (graphs is not None or not self.graphs):
+                return tokens, graphs
+        encoded: list[Any] = [None] * len(texts.texts)
+
+        def visit(number: int, offsets: list[tuple[int, int]]) -> None:
+            from clinclip.graph.batch import encode_graph, graph_from_column
+
+            if number in columns:
+                graph = graph_from_column(columns[number], texts.texts[number])
+                encoded[number] = encode_graph(graph, offsets, self.max_nodes)
+
+        tokens = token_store.build(texts.texts, tokenizer, self.max_tokens, visit if self.graphs else None)
+        graphs = graph_store.pack(encoded) if self.graphs else None
+        if self.cache_tokens:
+            try:
+                token_store.save(tokens, tokens_at)
+                if graphs is not None:
+                    graph_store.save(graphs, graphs_at)
+            except OSError as error:
+                _LOG.info("token ids are not kept: %s", error.strerror or error)
+        return tokens, graphs
+
+    def _read_labels(self, texts: TextTable) -> np.ndarray:
+        """int8 (texts, 14): labels of single sections, which the manifest does not have."""
+        from clinclip.text import label_report
+
+        out = np.full((max(len(texts.texts), 1), len(FINDINGS)), -2, dtype=np.int8)
+        for i, text in enumerate(texts.texts):
+            states = label_report(text)
+            out[i] = [STATE_CODE[states[name]] for name in FINDINGS]
+        return out
+
+    def _transform(self, training: bool) -> ImageTransform:
+        try:
+            return ImageTransform(self.image_size, train=training, augment=self.augment, **self.augmentation)
+        except TypeError as error:
+            raise ConfigError(f"data.augmentation={self.augmentation!r}: {error}") from error
+
+    def _frozen(self, rows: Records, hashes: np.ndarray) -> np.ndarray | None:
+        if self.frozen_text is None or not len(rows):
+            return None
+        return read_frozen_text(Path(self.frozen_text), hashes[rows.text])
+
+    def dataset(self, role: str) -> StudyDataset:
+        """The data set of "train", "validate", "test" or "predict", once set up. Raises ConfigError otherwise."""
+        if role not in self._datasets:
+            raise ConfigError(f"no {role!r} data set is set up; call setup() with a stage that uses it")
+        return self._datasets[role]
+
+    def _loader_options(self) -> dict[str, Any]:
+        workers = self.num_workers
+        return {
+            "num_workers": workers,
+            "collate_fn": _as_is,
+            "pin_memory": torch.cuda.is_available(),
+            "persistent_workers": workers > 0,
+            "prefetch_factor": 4 if workers > 0 else None,
+        }
+
+    def train_dataloader(self) -> DataLoader:
+        """Shuffled, one image a study by default, ragged end dropped, resumable."""
+        dataset = self.dataset("train")
+        sampler = TrainSampler(
+            dataset.records.study,
+            dataset.records.source,
+            self.weights,
+            self.batch_size,
+            self.sampling,
+            self.seed,
+            rank(),
+            world_size(),
+        )
+        loader = ResumableLoader(
+            dataset, batch_size=self.batch_size, sampler=sampler, drop_last=True, **self._loader_options()
+        )
+        if self._resume is not None:
+            loader.load_state_dict(self._resume)
+            self._resume = None
+        self._train_loader = loader
+        return loader
+
+    def _eval_loader(self, split: str) -> DataLoader:
+        dataset = self.dataset(split)
+        sampler = EvalSampler(len(dataset), rank(), world_size())
+        return DataLoader(dataset, batch_size=self.eval_batch_size, sampler=sampler, **self._loader_options())
+
+    def val_dataloader(self) -> DataLoader:
+        """Every image of the validate split once, over all processes."""
+        return self._eval_loader("validate")
+
+    def test_dataloader(self) -> DataLoader:
+        """Every image of the test split once, over all processes."""
+        return self._eval_loader("test")
+
+    def predict_dataloader(self) -> DataLoader:
+        """Every image of ``predict_split`` once, over all processes."""
+        return self._eval_loader("predict")
+
+    @property
+    def manifest_hashes(self) -> list[str]:
+        """Hashes of the manifests, in their order."""
+        self._load_manifests()
+        return [m.hash for m in self.manifests]
+
+    @property
+    def train_patients(self) -> np.ndarray | None:
+        """int64 (n,) hashes of the patients seen in training, sorted; None before ``setup("fit")``."""
+        dataset = self._datasets.get("train")
+        return None if dataset is None else np.unique(dataset.records.patient)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tokenizer, manifest hash, and the position within the epoch."""
+        loader = self._train_loader
+        return {
+            "tokenizer": None if self.tokenizer_ is None else self.tokenizer_.to_json(),
+            "train_manifest_hash": self.train_manifest_hash,
+            "loader": None if loader is None else loader.state_dict(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Read with the checkpoint's tokenizer; go on where its epoch stood."""
+        self._resume = state_dict.get("loader")
+        saved = state_dict.get("tokenizer")
+        if saved is not None and (self.tokenizer_ is None or self.tokenizer_.to_json() != saved):
+            _LOG.warning(
+                "using the tokenizer of the checkpoint; it differs from data.tokenizer=%s here", self.tokenizer
+            )
+            self._restored_tokenizer = saved
+            ready, self._datasets = list(self._datasets), {}
+            for role in ready:
+                self.setup("fit" if role == "train" else role)
+
+
+def _as_is(batch: Any) -> Any:
+    """The data set returns finished batches."""
+    return batch
+
+
+def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"data.{name}={value!r}: allowed are {', '.join(allowed)}")

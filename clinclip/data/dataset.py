@@ -1,0 +1,130 @@
+"""The data set: index lists in, finished batches out. Pixels come from the mapped cache, tokens from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from clinclip.data import collate, draws
+from clinclip.data.records import Records
+from clinclip.data.sampler import decode
+from clinclip.data.token_store import TokenStore
+from clinclip.types import Batch
+
+if TYPE_CHECKING:
+    from clinclip.data.graph_store import GraphStore
+    from clinclip.images.cache import ImageCache
+    from clinclip.images.transforms import ImageTransform
+
+
+@dataclass(frozen=True)
+class View:
+    """How a split is looked at.
+
+    Attributes:
+        sections: section policy, one of :data:`clinclip.data.collate.SECTIONS`.
+        negations: twins a sample in training batches.
+        evaluation: add evaluation twins and omissions instead.
+        labels: "table" or "read": the source of ``Batch.labels``.
+        seed: of every draw.
+    """
+
+    sections: str = "text"
+    negations: int = 0
+    evaluation: bool = False
+    labels: str = "table"
+    seed: int = 0
+
+
+class StudyDataset(Dataset):
+    """Batches of one split. ``dataset[i]`` is a batch of one; the loader uses ``__getitems__``.
+
+    Args:
+        records: the rows.
+        caches: image caches, one a manifest.
+        transform: augmentation or resizing, seeded by (seed, epoch, sample) only.
+        store: tokens of all texts.
+        view: how to look at them.
+        text_hashes: int64 (texts,) hash of each text.
+        text_labels: int8 (texts, 14) states read from each text, for section policies other than "text"; else None.
+        graphs: encoded graph of each text number, or None.
+        frozen: float32 (n, E) report embeddings of each row, or None.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        caches: Sequence[ImageCache],
+        transform: ImageTransform,
+        store: TokenStore,
+        view: View,
+        text_hashes: np.ndarray,
+        text_labels: np.ndarray | None = None,
+        graphs: GraphStore | None = None,
+        frozen: np.ndarray | None = None,
+    ) -> None:
+        self.records = records
+        self.caches = caches
+        self.transform = transform
+        self.store = store
+        self.view = view
+        self.text_hashes = text_hashes
+        self.text_labels = text_labels
+        self.graphs = graphs
+        self.frozen = frozen
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.__getitems__([index])
+
+    def __getitems__(self, index: Sequence[int]) -> Batch:
+        """The batch of these indices (see :mod:`clinclip.data.sampler` for indices that carry an epoch)."""
+        rows, epoch = decode(index)
+        records, view = self.records, self.view
+        text = collate.choose_sections(records, rows, view.sections, view.seed, epoch)
+        negated = omitted = graph = None
+        if view.evaluation:
+            if records.eval_negations is not None:
+                negated = collate.eval_negations(records, rows, text, self.store)
+                if records.omissions is not None:
+                    omitted = collate.eval_omissions(records, rows, text, negated, self.store)
+        elif view.negations:
+            negated = collate.train_negations(records, rows, text, view.negations, self.store, view.seed, epoch)
+        if self.graphs is not None:
+            graph = self.graphs.batch(records.text[rows])
+        read = records.read_labels[rows] if self.text_labels is None else self.text_labels[text]
+        labels = records.table_labels[rows] if view.labels == "table" else read
+        return Batch(
+            image=self._images(rows, epoch),
+            text=self.store.batch(text),
+            labels=torch.from_numpy(labels),
+            text_labels=torch.from_numpy(read),
+            sample=torch.from_numpy(records.sample[rows]),
+            study=torch.from_numpy(records.study[rows]),
+            patient=torch.from_numpy(records.patient[rows]),
+            text_hash=torch.from_numpy(np.where(text >= 0, self.text_hashes[text], 0)),
+            negated=negated,
+            omitted=omitted,
+            graph=graph,
+            frozen_text=None if self.frozen is None else torch.from_numpy(self.frozen[rows]),
+        )
+
+    def _images(self, rows: np.ndarray, epoch: int) -> torch.Tensor:
+        """uint8 (B, 1, S, S)."""
+        records = self.records
+        size = self.transform.size
+        images = np.empty((len(rows), size, size), np.uint8)
+        # one column each: seed, epoch, sample, purpose
+        keys = np.stack(np.broadcast_arrays(self.view.seed, epoch, records.sample[rows], draws.AUGMENTATION), axis=1)
+        source = records.source[rows]
+        for number in np.unique(source):
+            at = np.flatnonzero(source == number)
+            images[at] = self.transform.from_cache(self.caches[number], records.cache_index[rows[at]], keys[at])
+        return torch.from_numpy(images)[:, None]

@@ -1,0 +1,46 @@
+"""The drop report: every image that is not in the manifest, every report that cannot serve a loss, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from clinclip.data.manifest import write_atomically
+
+_COLUMNS = ("outcome", "image_id", "study_id", "reason", "detail")
+
+
+@dataclass
+class DropReport:
+    """Collects reasons.
+
+    ``outcome`` is "dropped" for images that are not in the manifest and "kept" for reports that are in it but lack
+    something (a finding, a negatable finding, a graph). The file lists ids, the counts do not: only counts are printed.
+    """
+
+    rows: list[tuple[str, str, str, str, str]] = field(default_factory=list)
+
+    def drop(self, frame: pd.DataFrame, reason: str, detail: str = "") -> None:
+        """Record images (rows with ``image_id`` and ``study_id``) as left out."""
+        pairs = zip(frame["image_id"], frame["study_id"], strict=True)
+        self.rows += [("dropped", image, study, reason, detail) for image, study in pairs]
+
+    def drop_image(self, image_id: str, study_id: str, reason: str, detail: str) -> None:
+        """Record one image as left out."""
+        self.rows.append(("dropped", image_id, study_id, reason, detail))
+
+    def lack(self, study_id: str, reason: str) -> None:
+        """Record a report that stays but lacks something."""
+        self.rows.append(("kept", "", study_id, reason, ""))
+
+    def counts(self, outcome: str) -> dict[str, int]:
+        """Reason -> number, most frequent first."""
+        return dict(Counter(row[3] for row in self.rows if row[0] == outcome).most_common())
+
+    def save(self, path: Path) -> None:
+        """Write the report as CSV, atomically and in a fixed order."""
+        frame = pd.DataFrame(sorted(self.rows), columns=list(_COLUMNS))
+        write_atomically(path, lambda p: frame.to_csv(p, index=False, encoding="utf-8"))

@@ -1,0 +1,317 @@
+"""MIMIC-CXR: tables, splits, labels, views and report files -> :class:`clinclip.data.source.Source`.
+
+Sources: the PhysioNet pages of MIMIC-CXR and MIMIC-CXR-JPG 2.0.0 and 2.1.0, and github.com/MIT-LCP/mimic-cxr.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from tqdm import tqdm
+
+from clinclip.data.formats import MIMIC_CHEXPERT, MIMIC_METADATA, MIMIC_NEGBIO, MIMIC_SPLIT, MIMIC_TEST_LABELED
+from clinclip.data.manifest import TABLE_COLUMNS
+from clinclip.data.mimic_layout import JPG, Layout, locate
+from clinclip.data.report_text import check_policy, report_parts
+from clinclip.data.source import Source
+from clinclip.data.tables import Table, read_table
+from clinclip.errors import ConfigError, DataError, LayoutError, TableError
+from clinclip.findings import FINDINGS, NOT_MENTIONED, column_name
+
+if TYPE_CHECKING:
+    from clinclip.text.sections import StudyRules
+
+NAME = "mimic-cxr"
+LABELS: dict[str, tuple[str, ...]] = {
+    "chexpert": ("chexpert",),
+    "negbio": ("negbio",),
+    # radiologists' labels of the test studies, CheXpert's elsewhere
+    "test-2.1": ("chexpert", "test-set-labeled"),
+    "none": (),
+}
+#: rows of the full release, by table; a deviation is noted, never refused (partial downloads are fine)
+KNOWN_ROWS = {"metadata": 377_110, "split": 377_110, "chexpert": 227_827, "negbio": 227_827}
+_CODES = [column_name(name) for name in FINDINGS]
+
+#: words of ViewCodeSequence_CodeMeaning that stand in where ViewPosition is blank
+VIEW_OF_MEANING = {
+    "antero-posterior": "AP",
+    "postero-anterior": "PA",
+    "lateral": "LATERAL",
+    "left lateral": "LL",
+    "left anterior oblique": "LAO",
+    "right anterior oblique": "RAO",
+    "left posterior oblique": "LPO",
+    "right posterior oblique": "RPO",
+    "Erect": "",
+}
+
+
+@dataclass(frozen=True)
+class MimicOptions:
+    """What the user may choose; part of the manifest's hash.
+
+    Attributes:
+        labels: a key of :data:`LABELS`.
+        views: a view policy, see :func:`clinclip.data.source.parse_views`.
+        text: a text policy, see :func:`clinclip.data.report_text.text_policies`.
+        section_rules: SHA-256 of the user's file of hand-made section rules, or None when none were applied.
+    """
+
+    labels: str = "chexpert"
+    views: str = "frontal"
+    text: str = "findings_impression"
+    section_rules: str | None = None
+
+
+def read(
+    images: Path,
+    reports: Path | None = None,
+    tables: Path | None = None,
+    options: MimicOptions | None = None,
+    kind: str | None = None,
+    rules: StudyRules | None = None,
+    progress: bool = True,
+) -> Source:
+    """Read a download without touching it.
+
+    Args:
+        images: the image project, a folder above it, or its ``files`` folder.
+        reports: folder or zip of the reports; None searches near the images.
+        tables: folder of the CSV tables; None searches near the images.
+        options: what to keep.
+        kind: "jpg" or "dicom" where both are there.
+        rules: the user's hand-made section rules for single studies.
+        progress: show progress bars.
+
+    Raises:
+        LayoutError: something is missing; says what was found and what to download.
+        TableError: a table is damaged or contradicts another.
+    """
+    options = options or MimicOptions()
+    policy = check_policy(options.text)
+    if options.labels not in LABELS:
+        raise ConfigError(f"--labels {options.labels!r}: not one of {', '.join(LABELS)}")
+    layout = locate(images, reports, tables, ("metadata", "split", *LABELS[options.labels]), kind)
+    metadata = read_table(layout.tables["metadata"], MIMIC_METADATA)
+    splits = read_table(layout.tables["split"], MIMIC_SPLIT)
+    frame = _join(metadata, splits, layout)
+    source = Source(
+        dataset=NAME,
+        root=layout.images,
+        frame=frame,
+        options={"dataset": NAME, "kind": layout.kind, **vars(options)},
+        layout={
+            "images": str(layout.images),
+            "kind": layout.kind,
+            "version": layout.version,
+            "reports": str(layout.reports),
+            **{f"table:{name}": path.name for name, path in sorted(layout.tables.items())},
+        },
+    )
+    _note_rows(source, "metadata", metadata)
+    _note_rows(source, "split", splits)
+    source.count("listed in the metadata table")
+    source.keep(frame["split"] != "", "split", "not in the split table")
+    source.keep_views(options.views)
+    _add_labels(source, layout, options.labels)
+    _keep_downloaded(source, progress)
+    _add_reports(source, layout.reports, policy, rules, progress)
+    return source
+
+
+def _join(metadata: Table, splits: Table, layout: Layout) -> pd.DataFrame:
+    """One row per image of the metadata table, with its split; the two tables must tell the same story."""
+    meta, split = metadata.frame, splits.frame
+    merged = meta.merge(split, on="dicom_id", how="left", suffixes=("", "_split"), validate="one_to_one")
+    for name in ("study_id", "subject_id"):
+        other = merged[f"{name}_split"]
+        clash = other.notna() & (other != merged[name])
+        if clash.any():
+            raise TableError(
+                f"{layout.tables['split']}: {int(clash.sum())} images have another {name} than in "
+                f"{layout.tables['metadata'].name}: the tables are of different releases or damaged"
+            )
+    meaning = merged["ViewCodeSequence_CodeMeaning"].map(VIEW_OF_MEANING).fillna("")
+    view = merged["ViewPosition"].where(merged["ViewPosition"] != "", meaning)
+    suffix = ".jpg" if layout.kind == JPG else ".dcm"
+    patient, study = merged["subject_id"], merged["study_id"]
+    path = "files/p" + patient.str[:2] + "/p" + patient + "/s" + study + "/" + merged["dicom_id"] + suffix
+    frame = pd.DataFrame(
+        {
+            "image_id": merged["dicom_id"],
+            "study_id": study,
+            "patient_id": patient,
+            "split": merged["split"].fillna(""),
+            "view": view,
+            "image_path": path,
+        }
+    )
+    # a fixed order whatever the order of the table
+    return frame.sort_values(["patient_id", "study_id", "image_id"], kind="stable").reset_index(drop=True)
+
+
+def _note_rows(source: Source, name: str, table: Table) -> None:
+    source.notes += [f"table {name}: {note}" for note in table.notes]
+    expected = KNOWN_ROWS.get(name)
+    if expected is not None and len(table) != expected:
+        source.notes.append(f"table {name}: {len(table):,} rows; the full release has {expected:,}")
+
+
+def _add_labels(source: Source, layout: Layout, labels: str) -> None:
+    """Left-join the label tables: a study without a row stays, as "not mentioned"."""
+    if labels == "none":
+        return
+    base = LABELS[labels][0]
+    table = read_table(layout.tables[base], MIMIC_NEGBIO if base == "negbio" else MIMIC_CHEXPERT)
+    _note_rows(source, base, table)
+    frame = source.frame
+    owners = table.frame.set_index("study_id")["subject_id"]
+    owner = frame["study_id"].map(owners)
+    clash = owner.notna() & (owner != frame["patient_id"])
+    if clash.any():
+        raise TableError(f"{layout.tables[base]}: {int(clash.sum())} images have another subject_id there")
+    codes = table.frame.set_index("study_id")[_CODES]
+    if labels == "test-2.1":
+        extra = LABELS[labels][1]
+        radiologist = read_table(layout.tables[extra], MIMIC_TEST_LABELED)
+        marked = radiologist.frame.set_index("study_id")[_CODES]
+        source.notes.append(f"table {extra}: {len(marked):,} studies labelled by radiologists")
+        # test studies carry the radiologists' labels or none: the two kinds are never mixed within a split
+        test = set(frame.loc[frame["split"] == "test", "study_id"])
+        outside = len(set(marked.index) & (set(frame["study_id"]) - test))
+        if outside:
+            source.notes.append(f"table {extra}: {outside:,} labelled studies are not in the test split; ignored")
+        codes = pd.concat([codes[~codes.index.isin(test)], marked[marked.index.isin(test)]])
+    joined = codes.reindex(frame["study_id"])
+    unlabelled = joined[_CODES[0]].isna().to_numpy()
+    if unlabelled.any():
+        count = frame.loc[unlabelled, "study_id"].nunique()
+        source.notes.append(f"{count:,} studies have no row in the {labels} label table: kept as not mentioned")
+    blank = (table.frame[_CODES] == NOT_MENTIONED).all(axis=1)
+    if blank.any():
+        source.notes.append(f"table {base}: {int(blank.sum()):,} studies with no label at all")
+    values = joined.fillna(NOT_MENTIONED).astype("int8").to_numpy()
+    source.frame = frame.assign(**{column: values[:, i] for i, column in enumerate(TABLE_COLUMNS)})
+
+
+def _keep_downloaded(source: Source, progress: bool) -> None:
+    """Leave out studies whose folder is not there (a partial download).
+
+    A file missing from a folder that exists is a fault, left for the image policy.
+    """
+    frame = source.frame
+    folders = frame["image_path"].str.rsplit("/", n=1).str[0]
+    there: dict[str, bool] = {}
+    present: dict[str, set[str]] = {}
+    wanted = folders.unique()
+    for folder in tqdm(wanted, desc="looking for studies", unit="study", disable=not progress, leave=False):
+        parent, _, name = folder.rpartition("/")
+        if parent not in present:
+            try:
+                with os.scandir(source.root / parent) as entries:
+                    present[parent] = {entry.name for entry in entries}
+            except OSError:
+                present[parent] = set()
+        there[folder] = name in present[parent]
+    mask = folders.map(there).astype(bool)
+    if not mask.any():
+        raise LayoutError(
+            f"none of the {len(wanted):,} studies that the tables list is below {source.root / 'files'}: the tables "
+            "and the images are of different downloads, or --views leaves out everything that is there"
+        )
+    if not mask.all():
+        missing = len(wanted) - sum(there.values())
+        source.notes.append(f"partial download: {missing:,} of {len(wanted):,} studies have no image folder; left out")
+    source.keep(mask, "not downloaded", "no study folder")
+    source.count("downloaded")
+
+
+def _report_names(frame: pd.DataFrame) -> dict[str, str]:
+    """Study id -> path of its report below the reports' root."""
+    studies = frame.drop_duplicates("study_id")
+    patient = studies["patient_id"]
+    path = "files/p" + patient.str[:2] + "/p" + patient + "/s" + studies["study_id"] + ".txt"
+    return dict(zip(studies["study_id"], path, strict=True))
+
+
+def _decode(data: bytes, where: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: the report is not UTF-8 text ({error.reason} at byte {error.start})") from error
+
+
+def read_reports(where: Path, names: Mapping[str, str], progress: bool = True) -> Iterator[tuple[str, str | None]]:
+    """Yield (study id, report) in the order of ``names``; None where there is no such file.
+
+    Args:
+        where: folder or zip.
+        names: study id -> path below it.
+        progress: show a progress bar.
+
+    Raises:
+        LayoutError: the zip is damaged.
+        DataError: a report is not text; names it.
+    """
+    bar = tqdm(total=len(names), desc="reading reports", unit="report", disable=not progress, leave=False)
+    if where.is_file():
+        try:
+            with zipfile.ZipFile(where) as archive:
+                # only names are matched, nothing is unpacked: hostile member names have no effect
+                members = {m[m.find("files/") :]: m for m in archive.namelist() if "files/" in m and m.endswith(".txt")}
+                for study, name in names.items():
+                    bar.update()
+                    data = archive.read(members[name]) if name in members else None
+                    yield study, None if data is None else _decode(data, f"{where}:{name}")
+        except (zipfile.BadZipFile, EOFError) as error:
+            raise LayoutError(f"{where}: the zip is damaged or cut off ({error}); download it again") from error
+        finally:
+            bar.close()
+        return
+
+    def load(name: str) -> bytes | None:
+        try:
+            return (where / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise DataError(f"{where / name}: cannot read the report: {error.strerror or error}") from error
+
+    # one file a report, often on a network file system: waiting is what threads are for
+    with ThreadPoolExecutor(16) as pool:
+        for (study, name), data in zip(names.items(), pool.map(load, names.values(), chunksize=64), strict=True):
+            bar.update()
+            yield study, None if data is None else _decode(data, str(where / name))
+    bar.close()
+
+
+def _add_reports(source: Source, where: Path, policy: str, rules: StudyRules | None, progress: bool) -> None:
+    """Sections and text of every study; studies without a report or without text by the policy are dropped."""
+    names = _report_names(source.frame)
+    texts: dict[str, tuple[str, str, str]] = {}
+    missing: set[str] = set()
+    for study, report in read_reports(where, names, progress):
+        if report is None:
+            missing.add(study)
+        else:
+            texts[study] = report_parts(report, policy, study, rules)
+    if not texts:
+        raise LayoutError(
+            f"{where}: holds none of the {len(names):,} reports that belong to the images; is it of the same release?"
+        )
+    if missing:
+        source.notes.append(f"{len(missing):,} studies have no report file; left out")
+    source.keep(~source.frame["study_id"].isin(missing), "no report", "report file not found")
+    for i, column in enumerate(("findings", "impression", "text")):
+        source.frame[column] = [texts[study][i] for study in source.frame["study_id"]]
+    source.count("with a report")
+    source.keep(source.frame["text"] != "", "no text", f"no section of --text {policy}")
+    source.count(f"text: {policy}")

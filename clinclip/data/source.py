@@ -1,0 +1,89 @@
+"""What the reader of a data set hands to the common preparation pipeline, and the counts it keeps on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clinclip.data.drops import DropReport
+from clinclip.errors import ConfigError
+
+#: view policies: name -> the views it keeps, as the publishers spell them (None keeps all)
+VIEW_POLICIES: dict[str, frozenset[str] | None] = {
+    "all": None,
+    "frontal": frozenset({"AP", "PA"}),
+    # every exposure through the front or back of the chest, lying and angled ones included
+    "frontal-any": frozenset({"AP", "PA", "AP AXIAL", "AP LLD", "PA LLD", "AP RLD", "PA RLD", "AP SUPINE"}),
+    "lateral": frozenset({"LATERAL", "LL", "XTABLE LATERAL", "RL", "L"}),
+}
+
+
+def parse_views(spec: str) -> frozenset[str] | None:
+    """The views that ``--views`` keeps: a policy name, or a comma-separated list of views ("PA,AP,AP AXIAL").
+
+    Raises:
+        ConfigError: the list is empty.
+    """
+    if spec in VIEW_POLICIES:
+        return VIEW_POLICIES[spec]
+    views = frozenset(part.strip().upper() for part in spec.split(",") if part.strip())
+    if not views:
+        raise ConfigError(f"--views {spec!r}: give {', '.join(VIEW_POLICIES)} or a list such as PA,AP")
+    return views
+
+
+@dataclass
+class Source:
+    """A data set as its reader found it, before images are cached and reports annotated.
+
+    Attributes:
+        dataset: its name, in every row.
+        root: folder that ``image_path`` counts from; never written to.
+        frame: one row per image: image_id, study_id, patient_id, split, view, sex, age, image_path, findings,
+            impression, text, and int8 ``table_*`` columns where a label table exists.
+        options: what the user chose, path-free; part of the manifest's hash.
+        layout: what was found where, for the header.
+        counts: images, studies and patients after each step.
+        notes: deviations that were accepted, in words.
+        drops: what was left out so far.
+        has_text: False when there is nothing to read.
+    """
+
+    dataset: str
+    root: Path
+    frame: pd.DataFrame
+    options: dict[str, Any]
+    layout: dict[str, str] = field(default_factory=dict)
+    counts: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    drops: DropReport = field(default_factory=DropReport)
+    has_text: bool = True
+
+    def count(self, step: str) -> None:
+        """Record how many images, studies and patients are left after a step."""
+        frame = self.frame
+        self.counts.append(
+            {
+                "step": step,
+                "images": len(frame),
+                "studies": int(frame["study_id"].nunique()),
+                "patients": int(frame["patient_id"].nunique()),
+            }
+        )
+
+    def keep(self, mask: pd.Series, reason: str, detail: str = "") -> None:
+        """Drop the rows where ``mask`` is False, with a reason."""
+        if not mask.all():
+            self.drops.drop(self.frame[~mask], reason, detail)
+            self.frame = self.frame[mask].reset_index(drop=True)
+
+    def keep_views(self, spec: str) -> None:
+        """Apply a view policy; what it leaves out is in the drop report."""
+        views = parse_views(spec)
+        if views is not None:
+            view = self.frame["view"].str.upper()
+            self.keep(view.isin(views), "view", f"not in --views {spec}")
+        self.count(f"views: {spec}")

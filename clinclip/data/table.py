@@ -1,0 +1,237 @@
+"""Any CSV with one row per image -> :class:`clinclip.data.source.Source`: the way in for a user's own data.
+
+What people's tables do, and what happens here:
+
+* Two rows name the same image file. Both stay (their notes or patients may differ), with ids of their own, and their
+  patients are kept in one split, because one image in training and in test is a leak.
+* Rows of one patient with the same text are one study, unless a study column says otherwise.
+* U+FFFD (a character lost in an earlier conversion) stays as it is and is counted: nothing can restore it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+
+from clinclip.data.manifest import TABLE_COLUMNS
+from clinclip.data.report_text import WHOLE, check_policy, has_words, report_parts, unwrap
+from clinclip.data.source import Source
+from clinclip.data.splits import SPLIT_ALIASES
+from clinclip.data.tables import IdColumn, TableFormat, read_rows, read_table
+from clinclip.errors import LayoutError, TableError
+from clinclip.findings import FINDINGS, column_name
+
+_SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """Which column is what; part of the manifest's hash.
+
+    Attributes:
+        image: column of image paths, relative to the image root (or absolute).
+        text: column of reports; None prepares for evaluation only.
+        patient: column of patient identifiers.
+        study: column of study identifiers; None takes rows of one patient with the same text as one study.
+        split: column of splits; None splits by patient with a seed.
+        view: column of views.
+        sex: column of the sex.
+        age: column of the age in years.
+        views: a view policy over the view column.
+        policy: text policy; "report" takes the column as it is, others parse sections out of it.
+        labels: take the columns that bear CheXpert's 14 names as the label table.
+        dataset: name of the data set in every row.
+        encoding: of the file; None means UTF-8 or UTF-16.
+        delimiter: of the file.
+    """
+
+    image: str
+    text: str | None
+    patient: str
+    study: str | None = None
+    split: str | None = None
+    view: str | None = None
+    sex: str | None = None
+    age: str | None = None
+    views: str = "all"
+    policy: str = WHOLE
+    labels: bool = True
+    dataset: str = "table"
+    encoding: str | None = None
+    delimiter: str = ","
+
+
+def _column(name: str | None, frame: pd.DataFrame) -> list[str]:
+    return [""] * len(frame) if name is None else frame[name].tolist()
+
+
+def _format(csv: Path, options: TableOptions, header: list[str]) -> TableFormat:
+    named = [options.image, options.patient, options.text, options.study, options.split, options.view, options.sex]
+    columns = tuple(dict.fromkeys(c for c in [*named, options.age] if c is not None))
+    labels = {f: f for f in FINDINGS if f in header} if options.labels else {}
+    return TableFormat(
+        name=f"table {csv.name}",
+        columns=(*columns, *labels),
+        ids={c: IdColumn() for c in (options.image, options.patient, options.study) if c is not None},
+        labels=labels,
+    )
+
+
+def read(csv: Path, options: TableOptions, image_root: Path | None = None) -> Source:
+    """Read a user's table.
+
+    Args:
+        csv: the table; see :mod:`clinclip.data.tables` for what is accepted and refused.
+        options: which column is what.
+        image_root: folder that relative image paths count from; None is the folder of the table.
+
+    Raises:
+        TableError: names file, column and line of what is wrong.
+        LayoutError: no image is where the table says.
+    """
+    csv = Path(csv)
+    header, _, _ = read_rows(csv, options.encoding, options.delimiter)
+    form = _format(csv, options, header)
+    table = read_table(csv, form, options.encoding, options.delimiter)
+    rows = table.frame
+    policy = check_policy(options.policy)
+    texts = [_text(cell, policy) for cell in _column(options.text, rows)]
+    root, paths = _paths(csv, rows[options.image].tolist(), image_root)
+    patients = rows[options.patient].tolist()
+    frame = pd.DataFrame(
+        {
+            "patient_id": patients,
+            "split": _splits(csv, options.split, rows),
+            "view": _column(options.view, rows),
+            "sex": [_SEX.get(cell.lower(), cell) for cell in _column(options.sex, rows)],
+            "age": pd.to_numeric(pd.Series(_column(options.age, rows)), errors="coerce"),
+            "image_path": paths,
+            "findings": [parts[0] for parts in texts],
+            "impression": [parts[1] for parts in texts],
+            "text": [parts[2] for parts in texts],
+        }
+    )
+    if options.study is None:
+        frame["study_id"] = _study_ids(frame)
+    else:
+        # study numbers often count within a patient
+        frame["study_id"] = frame["patient_id"] + "/" + rows[options.study]
+    for finding, column in zip(FINDINGS, TABLE_COLUMNS, strict=True):
+        if finding in form.labels:
+            frame[column] = rows[column_name(finding)]
+    order = ["patient_id", "study_id", "image_path", "text"]
+    frame = frame.sort_values(order, kind="stable").reset_index(drop=True)
+    frame["image_id"] = _image_ids(frame["image_path"].tolist())
+    source = Source(
+        dataset=options.dataset,
+        root=root,
+        frame=frame,
+        options={**vars(options), "kind": "table"},
+        layout={"table": str(csv.resolve()), "images": str(root)},
+        notes=list(table.notes),
+        has_text=options.text is not None,
+    )
+    source.count("rows of the table")
+    _note_oddities(source)
+    source.keep_views(options.views)
+    if options.text is not None:
+        source.keep(source.frame["text"] != "", "no text", f"blank, or no section of --text {options.policy}")
+        source.count("with text")
+    if not any((root / path).exists() for path in frame["image_path"]):
+        raise LayoutError(
+            f"none of the {len(frame)} images of column {options.image!r} exists below {root}; give the folder that "
+            "the paths count from: --image-root DIR"
+        )
+    return source
+
+
+def _text(cell: str, policy: str) -> tuple[str, str, str]:
+    """(findings, impression, text) of a cell; sections are looked for only where the policy asks for them."""
+    if policy != WHOLE:
+        return report_parts(cell, policy)
+    text = unwrap(cell)
+    return "", "", text if has_words(text) else ""
+
+
+def _paths(csv: Path, cells: list[str], image_root: Path | None) -> tuple[Path, list[str]]:
+    """The root and the paths below it, with forward slashes."""
+    absolute = [os.path.isabs(cell) for cell in cells]
+    if image_root is None and cells and all(absolute):
+        folder = os.path.commonpath([os.path.dirname(cell) for cell in cells])
+        image_root = Path(folder)
+    root = (image_root or csv.parent).resolve()
+    if not root.is_dir():
+        raise LayoutError(f"--image-root {root}: no such folder")
+    out = []
+    for cell in cells:
+        path = PurePosixPath(os.path.normpath(root / cell.replace("\\", "/")))
+        if not path.is_relative_to(root):
+            raise TableError(
+                f"{csv}: an image path leads out of the image root {root}; give a --image-root above all images"
+            )
+        out.append(path.relative_to(root).as_posix())
+    return root, out
+
+
+def _splits(csv: Path, column: str | None, rows: pd.DataFrame) -> list[str]:
+    if column is None:
+        return [""] * len(rows)
+    out = []
+    for i, cell in enumerate(rows[column]):
+        if cell.lower() not in SPLIT_ALIASES:
+            raise TableError(
+                f"{csv}: column {column!r}, row {i + 1}: split {cell!r} is not one of "
+                f"{', '.join(sorted(SPLIT_ALIASES))} (validation and test are never merged)"
+            )
+        out.append(SPLIT_ALIASES[cell.lower()])
+    return out
+
+
+def _study_ids(frame: pd.DataFrame) -> list[str]:
+    """One study for all rows of a patient with the same words; without any text every row is a study."""
+    ids = []
+    for patient, text, path in zip(frame["patient_id"], frame["text"], frame["image_path"], strict=True):
+        key = " ".join(text.split()) or path
+        ids.append(f"{patient}/{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}")
+    return ids
+
+
+def _image_ids(paths: list[str]) -> list[str]:
+    """Paths without their suffix where that is unique; rows that share a file are numbered in row order."""
+    stems = [str(PurePosixPath(path).with_suffix("")) for path in paths]
+    owners: dict[str, set[str]] = {}
+    for path, stem in zip(paths, stems, strict=True):
+        owners.setdefault(stem, set()).add(path)
+    seen: dict[str, int] = {}
+    out = []
+    for path, stem in zip(paths, stems, strict=True):
+        # a.png and a.jpg are two images: both keep their suffix
+        name = path if len(owners[stem]) > 1 else stem
+        seen[name] = seen.get(name, 0) + 1
+        out.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return out
+
+
+def _note_oddities(source: Source) -> None:
+    frame = source.frame
+    files = frame["image_path"].value_counts()
+    if (files > 1).any():
+        both = int((frame.groupby("image_path")["patient_id"].nunique() > 1).sum())
+        source.notes.append(
+            f"{int((files > 1).sum())} image files are named by more than one row ({both} of them by more than one "
+            "patient): all rows kept, their patients share a split"
+        )
+    broken = int(frame["text"].str.contains("\ufffd").sum())
+    if broken:
+        source.notes.append(f"{broken} texts hold U+FFFD, a character lost before clinclip saw it: kept as they are")
+    texts = [" ".join(text.split()) for text in frame["text"] if text]
+    if len(set(texts)) < len(texts):
+        source.notes.append(f"{len(texts)} rows have {len(set(texts))} distinct texts")
+    missing = np.asarray([not (source.root / path).exists() for path in files.index])
+    if missing.any():
+        source.notes.append(f"{int(missing.sum())} of {len(files)} image files do not exist")
