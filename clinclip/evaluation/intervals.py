@@ -8,12 +8,12 @@ resamples, and the differences of their values give the paired interval.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from clinclip.errors import ConfigError, DataError
+from clinclip.errors import ConfigError
 from clinclip.evaluation.arrays import Array, to_numpy
 
 #: A metric of weighted rows: weights (R, N) -> values (R, K).
@@ -87,54 +87,24 @@ class Interval:
     undefined: int = 0
 
 
-def with_intervals(
-    names: Sequence[str], statistic: Statistic, resamples: PatientResamples | None, rows: int, level: float = 0.95
-) -> tuple[dict[str, Interval], np.ndarray | None]:
-    """Point values (all weights 1) and percentile intervals of a statistic.
+def weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Median of values (N,) repeated by integer weights (R, N): float64 (R,), the mean of the middle two where even.
 
-    Args:
-        names: K names of the statistic's columns.
-        statistic: weights (R, N) -> (R, K).
-        resamples: the bootstrap, or None for values without intervals.
-        rows: N.
-        level: coverage.
-
-    Returns:
-        name -> Interval, and the bootstrap values (R, K) for paired comparison (None without a bootstrap).
+    NaN values have no weight; a resample without weight gives NaN.
     """
-    point = np.asarray(statistic(np.ones((1, rows))))
-    point = point.reshape(1, -1)[0] if point.ndim > 1 or len(names) == 1 else point
-    if len(point) != len(names):
-        raise DataError(f"statistic gives {len(point)} values for {len(names)} names")
-    if resamples is None:
-        return {n: Interval(float(v), float("nan"), float("nan")) for n, v in zip(names, point, strict=True)}, None
-    drawn = bootstrap(statistic, resamples)
-    low, high = percentiles(drawn, level)
-    missing = np.isnan(drawn).sum(0)
-    intervals = {
-        name: Interval(float(point[k]), float(low[k]), float(high[k]), int(missing[k])) for k, name in enumerate(names)
-    }
-    return intervals, drawn
+    known = np.flatnonzero(~np.isnan(values))
+    order = known[np.argsort(values[known], kind="stable")]
+    if not len(order):
+        return np.full(len(weights), np.nan)
+    running = np.cumsum(np.take(weights, order, axis=1), axis=1)
+    total = running[:, -1]
+    lower = (running >= np.maximum(np.floor((total + 1) / 2), 1)[:, None]).argmax(axis=1)
+    upper = (running >= np.maximum(np.ceil((total + 1) / 2), 1)[:, None]).argmax(axis=1)
+    return np.where(total > 0, (values[order][lower] + values[order][upper]) / 2, np.nan)
 
 
-def paired_difference(
-    names: Sequence[str],
-    first: dict[str, Interval],
-    second: dict[str, Interval],
-    first_drawn: np.ndarray,
-    second_drawn: np.ndarray,
-    level: float = 0.95,
-) -> dict[str, Interval]:
-    """Interval of ``first - second`` from two bootstraps over the same resamples of the same rows."""
-    if first_drawn.shape != second_drawn.shape:
-        raise DataError(
-            f"resamples of shapes {first_drawn.shape} and {second_drawn.shape} are not paired: "
-            "both models must be evaluated on the same items with the same seed"
-        )
-    difference = first_drawn - second_drawn
-    low, high = percentiles(difference, level)
-    missing = np.isnan(difference).sum(0)
-    return {
-        name: Interval(first[name].value - second[name].value, float(low[k]), float(high[k]), int(missing[k]))
-        for k, name in enumerate(names)
-    }
+def weighted_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Means of the columns of values (N, K) under weights (R, N): (R, K); NaN entries are left out of both sums."""
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (weights @ np.where(known, values, 0.0)) / (weights @ known.astype(np.float64))

@@ -1,0 +1,123 @@
+"""Clinical retrieval: does the retrieved report say the same as the true one? Agreement of labels and of graphs.
+
+A retrieved report need not be the patient's own to be right: on normal studies thousands of reports are. Both reports
+are read by clinclip's own rules, whose version stands beside the numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from clinclip.evaluation.arrays import Array, to_tensor
+from clinclip.evaluation.intervals import weighted_means
+from clinclip.evaluation.tables import RowSpec, TableSpec
+from clinclip.evaluation.thresholds import f1
+from clinclip.findings import FINDINGS, PRESENT
+from clinclip.graph.schema import ReportGraph
+
+#: the facts of a report: entities (text, label), and relations (head, tail, kind)
+Facts = tuple[frozenset[tuple[str, str]], frozenset[tuple[tuple[str, str], tuple[str, str], str]]]
+
+
+def top1(image: Array, text: Array, chunk: int = 1024) -> np.ndarray:
+    """Index of the best-scoring text of every image, the first one where several tie: int64 (N,)."""
+    pictures, words = to_tensor(image), to_tensor(text)
+    with torch.no_grad():
+        best = [(pictures[i : i + chunk] @ words.T).argmax(dim=1) for i in range(0, len(pictures), chunk)]
+    return torch.cat(best).cpu().numpy()
+
+
+def random_partner(count: int, seed: int = 0) -> np.ndarray:
+    """For each of ``count`` items another one, every item once: the chance level of agreement. int64 (count,)."""
+    order = np.random.Generator(np.random.Philox(key=seed)).permutation(count)
+    partner = np.empty(count, dtype=np.int64)
+    partner[order] = np.roll(order, 1)
+    return partner
+
+
+def facts(graph: ReportGraph) -> Facts:
+    """Entities and relations as sets, in lower case, positions left out."""
+    entities = [(e.text.lower(), e.label) for e in graph.entities]
+    relations = [(entities[r.head], entities[r.tail], r.label) for r in graph.relations]
+    return frozenset(entities), frozenset(relations)
+
+
+def overlap_f1(found: frozenset, true: frozenset) -> float:
+    """2 |both| / (|found| + |true|); NaN where both are empty."""
+    total = len(found) + len(true)
+    return 2 * len(found & true) / total if total else float("nan")
+
+
+def _label_statistic(found: np.ndarray, true: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Micro and macro F1 over the findings from bool (N, 14) each: weights (R, N) -> (R, 2)."""
+    defined = np.flatnonzero(true.any(0))
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        tp = weights @ (found & true).astype(np.float64)
+        fp = weights @ (found & ~true).astype(np.float64)
+        fn = weights @ (~found & true).astype(np.float64)
+        micro = f1(tp.sum(1), fp.sum(1), fn.sum(1))
+        each = f1(tp[:, defined], fp[:, defined], fn[:, defined])
+        known = ~np.isnan(each)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            macro = np.where(known, each, 0.0).sum(1) / known.sum(1)
+        return np.stack([micro, macro], axis=1)
+
+    return statistic
+
+
+def clinical_table(
+    labels: np.ndarray,
+    true: np.ndarray,
+    retrieved: dict[str, np.ndarray],
+    graphs: Sequence[Facts] | None = None,
+) -> TableSpec:
+    """Agreement of retrieved and true reports.
+
+    Args:
+        labels: int8 (M, 14) label codes of every report.
+        true: int64 (N,) number of each image's own report.
+        retrieved: row label -> int64 (N,) number of the report retrieved for each image.
+        graphs: the facts of every report (M of them), or None.
+
+    Returns:
+        A table with a row for each entry of ``retrieved``; weight vectors begin with the N images.
+    """
+    present = labels == PRESENT
+    n = len(true)
+    columns = ["label F1 micro", "label F1 macro"]
+    if graphs is not None:
+        columns += ["entity F1", "relation F1"]
+    parts = []
+    for found in retrieved.values():
+        agreement = _label_statistic(present[found], present[true])
+        overlap = None
+        if graphs is not None:
+            pairs = [(graphs[a], graphs[b]) for a, b in zip(found.tolist(), true.tolist(), strict=True)]
+            overlap = np.array([[overlap_f1(a[k], b[k]) for k in (0, 1)] for a, b in pairs]).reshape(-1, 2)
+        parts.append((agreement, overlap))
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        values = []
+        for agreement, overlap in parts:
+            values.append(agreement(weights[:, :n]))
+            if overlap is not None:
+                values.append(weighted_means(overlap, weights[:, :n]))
+        return np.concatenate(values, axis=1)
+
+    return TableSpec(
+        key="clinical",
+        title="Clinical agreement of the retrieved report",
+        about=(
+            "The best-scoring report of the gallery against the image's own: F1 of the "
+            f"{len(FINDINGS)} findings "
+            "read as present (micro over all, macro over findings that occur), and mean F1 of graph entities and "
+            "relations by report. The random row is another patient's report: what the gallery's monotony alone gives."
+        ),
+        columns=tuple(columns),
+        rows=tuple(RowSpec(name, {"images": n}) for name in retrieved),
+        statistic=statistic,
+    )

@@ -1,0 +1,170 @@
+"""Figures of a report as SVG text: no image file, no script, no network. The only importer of matplotlib here."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clinclip.evaluation.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: first and second model; readable without colour vision, and apart in grey
+COLOURS = ("#1b6ca8", "#d1752a")
+GREY = "#8a929a"
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _plain(axes: Axes) -> Axes:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#c8ced4")
+    axes.tick_params(colors="#4a5158", labelsize=8, length=3)
+    axes.grid(True, color="#eef1f4", linewidth=0.8)
+    axes.set_axisbelow(True)
+    return axes
+
+
+def _svg(figure: Figure) -> str:
+    from matplotlib import rc_context
+
+    out = io.StringIO()
+    # text stays text: small files, and searchable; a fixed salt makes the same figure the same file
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "clinclip", "font.family": "sans-serif"}):
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = out.getvalue()
+    return text[text.index("<svg") :]
+
+
+def roc(curves: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
+    """One small ROC panel a finding, the models on top of each other."""
+    findings = list(dict.fromkeys(f for model in curves for f in model))
+    if not findings:
+        return ""
+    across = min(5, len(findings))
+    down = -(-len(findings) // across)
+    figure = _figure(1.9 * across + 0.4, 1.95 * down + 0.35)
+    axes = np.atleast_1d(figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)).reshape(-1)
+    for panel, finding in zip(axes, findings, strict=False):
+        _plain(panel).plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (3, 3)))
+        for model, colour, name in zip(curves, COLOURS, names, strict=False):
+            if finding in model:
+                panel.plot(model[finding]["fpr"], model[finding]["tpr"], color=colour, linewidth=1.6, label=name)
+        panel.set_title(finding, fontsize=8.5, color="#20262c")
+        panel.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+    for panel in axes[len(findings) :]:
+        panel.set_visible(False)
+    figure.supxlabel("false positive rate", fontsize=8.5, color="#4a5158")
+    figure.supylabel("true positive rate", fontsize=8.5, color="#4a5158")
+    if len(names) > 1:
+        figure.legend(
+            *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False, fontsize=8.5
+        )
+    return _svg(figure)
+
+
+def reliability(curves: Sequence[Sequence[dict[str, float]]], names: Sequence[str]) -> str:
+    """Share of positives against mean probability; the size of a point grows with its count."""
+    if not any(curves):
+        return ""
+    figure = _figure(4.2, 3.9)
+    axes = _plain(figure.subplots())
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (3, 3)))
+    most = max(b["count"] for c in curves for b in c)
+    for curve, colour, name in zip(curves, COLOURS, names, strict=False):
+        x, y = [b["probability"] for b in curve], [b["positives"] for b in curve]
+        size = [12 + 150 * b["count"] / most for b in curve]
+        axes.plot(x, y, color=colour, linewidth=1.2, label=name)
+        axes.scatter(x, y, s=size, color=colour, alpha=0.55, linewidths=0)
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
+    axes.set_xlabel("mean probability of the bin", fontsize=8.5, color="#4a5158")
+    axes.set_ylabel("share of positives", fontsize=8.5, color="#4a5158")
+    if len(names) > 1:
+        axes.legend(frameon=False, fontsize=8.5)
+    return _svg(figure)
+
+
+def recall(curves: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
+    """Recall against k on a logarithmic axis: one panel a direction, line style by duplicate policy."""
+    lines = list(dict.fromkeys(key for model in curves for key in model))
+    directions = list(dict.fromkeys(key.split(", ")[0] for key in lines))
+    if not directions:
+        return ""
+    figure = _figure(4.3 * len(directions), 3.5)
+    panels = figure.subplots(1, len(directions), sharey=True, squeeze=False)[0]
+    for panel, direction in zip(panels, directions, strict=True):
+        _plain(panel)
+        for model, colour, name in zip(curves, COLOURS, names, strict=False):
+            for key, curve in model.items():
+                if not key.startswith(direction):
+                    continue
+                policy = key.split(", ", 1)[1]
+                label = policy if len(names) == 1 else f"{name}, {policy}"
+                style = "-" if policy == "raw" else (0, (4, 2))
+                panel.plot(curve["k"], curve["recall"], color=colour, linestyle=style, linewidth=1.6, label=label)
+        panel.set(xscale="log", ylim=(-0.02, 1.02))
+        panel.set_title(direction, fontsize=9.5, color="#20262c")
+        panel.set_xlabel("k", fontsize=8.5, color="#4a5158")
+        panel.legend(frameon=False, fontsize=7.5, loc="lower right")
+    panels[0].set_ylabel("recall at k", fontsize=8.5, color="#4a5158")
+    return _svg(figure)
+
+
+def gaps(histograms: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
+    """Histograms of score gaps, one panel a comparison; what lies right of zero is right."""
+    comparisons = list(dict.fromkeys(key for h in histograms for key in h["counts"]))
+    if not comparisons:
+        return ""
+    figure = _figure(3.1 * len(comparisons) + 0.3, 2.9)
+    panels = figure.subplots(1, len(comparisons), squeeze=False)[0]
+    for panel, comparison in zip(panels, comparisons, strict=True):
+        _plain(panel).axvline(0, color="#20262c", linewidth=1)
+        for h, colour, name in zip(histograms, COLOURS, names, strict=False):
+            if comparison in h["counts"]:
+                panel.stairs(h["counts"][comparison], h["edges"], fill=True, color=colour, alpha=0.35)
+                panel.stairs(h["counts"][comparison], h["edges"], color=colour, linewidth=1.2, label=name)
+        panel.set_title(comparison, fontsize=9, color="#20262c")
+        panel.set_xlabel("difference of cosines", fontsize=8.5, color="#4a5158")
+        panel.margins(x=0)
+    panels[0].set_ylabel("items", fontsize=8.5, color="#4a5158")
+    if len(names) > 1:
+        panels[0].legend(frameon=False, fontsize=8)
+    return _svg(figure)
+
+
+def forest(tables: Sequence[Table], column: str, names: Sequence[str], chance: float | None = None) -> str:
+    """Values with intervals, one line a row of the table, the models beside each other."""
+    labels = [r.label for r in tables[0].rows if any(_finite(t.cell(r.label, column).value) for t in tables)]
+    if len(labels) < 2:
+        return ""
+    figure = _figure(6.4, 0.30 * len(labels) + 0.9)
+    axes = _plain(figure.subplots())
+    height = np.arange(len(labels))[::-1]
+    for i, (table, colour, name) in enumerate(zip(tables, COLOURS, names, strict=False)):
+        shift = 0.0 if len(tables) == 1 else 0.14 * (1 - 2 * i)
+        cells = [table.cell(label, column) for label in labels]
+        y = height + shift
+        axes.hlines(y, [c.low for c in cells], [c.high for c in cells], color=colour, linewidth=1.6, alpha=0.6)
+        axes.plot([c.value for c in cells], y, "o", color=colour, markersize=4.5, label=name)
+    if chance is not None:
+        axes.axvline(chance, color=GREY, linewidth=0.9, linestyle=(0, (3, 3)))
+    axes.set_yticks(height, labels)
+    axes.set_ylim(-0.7, len(labels) - 0.3)
+    axes.set_xlabel(column, fontsize=8.5, color="#4a5158")
+    axes.grid(False, axis="y")
+    if len(names) > 1:
+        axes.legend(frameon=False, fontsize=8, loc="best")
+    return _svg(figure)
+
+
+def _finite(value: float) -> bool:
+    return bool(np.isfinite(value))

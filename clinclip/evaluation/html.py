@@ -1,0 +1,191 @@
+"""``report.html``: one self-contained file, no script, no network, readable on paper too."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Sequence
+from html import escape
+
+import clinclip
+from clinclip.evaluation import figures
+from clinclip.evaluation.intervals import Interval
+from clinclip.evaluation.prompts import FILES
+from clinclip.evaluation.report import DISCLAIMER, HEADLINES, Evaluation, facts
+from clinclip.evaluation.tables import Table, number
+
+
+def _interval(cell: Interval, percent: bool, sign: bool) -> str:
+    if math.isnan(cell.low) or math.isnan(cell.value):
+        return ""
+    low, high = number(cell.low, percent, sign), number(cell.high, percent, sign)
+    return f"{low} to {high}"
+
+
+def _td(cell: Interval, percent: bool, difference: bool) -> str:
+    inner = number(cell.value, percent, difference)
+    between = _interval(cell, percent, difference)
+    if between:
+        inner += f"<small>{between}</small>"
+    kind = ""
+    if difference and not math.isnan(cell.low) and (cell.low > 0 or cell.high < 0):
+        kind = ' class="better"' if cell.low > 0 else ' class="worse"'
+    return f"<td{kind}>{inner}</td>"
+
+
+def _table(table: Table) -> str:
+    counts = list(dict.fromkeys(name for row in table.rows for name in row.counts))
+    titles = [f"{c} (%)" if c in table.percent else c for c in table.columns]
+    head = "".join(f"<th>{escape(t)}</th>" for t in ["", *counts, *titles])
+    body = []
+    for row in table.rows:
+        mean = row.label.startswith(("macro", "mean", "all items"))
+        note = f'<span class="note">{escape(row.note)}</span>' if row.note else ""
+        cells = [f"<td>{escape(row.label)}{note}</td>"]
+        cells += [f'<td class="count">{row.counts[c]:,}</td>' if c in row.counts else "<td></td>" for c in counts]
+        cells += [_td(row.cells[c], c in table.percent, table.difference) for c in table.columns]
+        body.append(f"<tr{' class=mean' if mean else ''}>{''.join(cells)}</tr>")
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+
+
+def _section(title: str, about: str, *parts: str) -> str:
+    content = "".join(p for p in parts if p)
+    return f"<section><h2>{escape(title)}</h2><p>{escape(about)}</p>{content}</section>" if content else ""
+
+
+def _cards(evaluation: Evaluation) -> str:
+    cards = []
+    for name, cell in evaluation.models[0].headline.items():
+        if name not in HEADLINES:
+            continue
+        title, percent = HEADLINES[name]
+        unit = " %" if percent else ""
+        second = ""
+        if len(evaluation.models) > 1:
+            other = evaluation.models[1].headline[name]
+            second = f'<div class="second"><b>{number(other.value, percent)}{unit}</b></div>'
+        between = _interval(cell, percent, False)
+        cards.append(
+            f'<div class="card"><span>{escape(title)}</span><b>{number(cell.value, percent)}{unit}</b>'
+            f"<span>{between}</span>{second}</div>"
+        )
+    return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _key(names: Sequence[str]) -> str:
+    if len(names) < 2:
+        return ""
+    items = [f'<span class="key" style="background:{c}"></span>{escape(n)}' for c, n in zip(figures.COLOURS, names)]  # noqa: B905
+    return f"<p>{' &nbsp; '.join(items)}</p>"
+
+
+def _figures(evaluation: Evaluation, names: list[str]) -> str:
+    models = evaluation.models
+    tables = {t.key: [m.tables[i] for m in models] for i, t in enumerate(models[0].tables)}
+    drawn = [m.figures for m in models]
+    if evaluation.task == "zero-shot":
+        return (
+            _section(
+                "AUROC by finding",
+                "Dots with intervals; dashed: chance.",
+                figures.forest(tables["ranking"], "AUROC", names, 0.5),
+            )
+            + _section("ROC curves", "One panel a defined finding.", figures.roc([d["roc"] for d in drawn], names))
+            + _section(
+                "Reliability",
+                "All findings together: how often a finding is there against the probability that the model gives it. "
+                "Larger dots hold more predictions; a calibrated model lies on the dashed line.",
+                figures.reliability([d["reliability"] for d in drawn], names),
+            )
+        )
+    if evaluation.task == "retrieval":
+        return _section(
+            "Recall at every k",
+            "Up to the whole gallery. The gap between the lines is what identical reports of other studies cost.",
+            figures.recall([d["recall"] for d in drawn], names),
+        )
+    column = models[0].tables[0].columns[0]
+    return _section(
+        "Score gaps",
+        "Right of zero the model is right. A narrow peak at zero means that it hardly tells the texts apart.",
+        figures.gaps([d["gaps"] for d in drawn], names),
+    ) + _section(
+        f"{column}, by finding",
+        "Dots with intervals; dashed: chance.",
+        figures.forest(tables["findings"], column, names, 0.5),
+    )
+
+
+def _examples(evaluation: Evaluation) -> str:
+    if not evaluation.examples:
+        return ""
+    items = []
+    for example in evaluation.examples:
+        picture = base64.b64encode(example.png).decode()
+        lines = "".join(
+            f'<p class="{"true" if true else "other"}"><b>{escape(label)}</b> ({score:.3f})<br>{escape(text)}</p>'
+            for label, text, score, true in example.lines
+        )
+        image = f'<img alt="radiograph" src="data:image/png;base64,{picture}">' if picture else ""
+        items.append(f'<div class="example">{image}<p><b>{escape(example.title)}</b></p>{lines}</div>')
+    about = "Patient data, shown because --show-patients was given. Do not pass this file on."
+    return _section("Examples", about, f'<div class="examples">{"".join(items)}</div>')
+
+
+def _warnings(evaluation: Evaluation) -> str:
+    parts = []
+    for m in evaluation.models:
+        reasons = escape(" ".join(m.exposure.reasons))
+        if m.exposure.status == "exposed":
+            parts.append(f'<div class="red">EXPOSED: {escape(m.name)} has seen this test data. {reasons}</div>')
+        elif m.exposure.status == "unknown":
+            parts.append(f'<div class="amber"><b>Exposure unknown</b> ({escape(m.name)}): {reasons}</div>')
+    parts += [f'<div class="amber">{escape(note)}</div>' for note in evaluation.notes]
+    return "".join(parts)
+
+
+def _facts(evaluation: Evaluation) -> str:
+    lines = []
+    for name, value in facts(evaluation):
+        text = escape(value)
+        if name.startswith("exposure"):
+            status, _, reason = value.partition(": ")
+            text = f'<span class="{escape(status)}">{escape(status)}</span> {escape(reason)}'
+        lines.append(f"<dt>{escape(name)}</dt><dd>{text}</dd>")
+    return _section(
+        "What was measured, on what, how",
+        evaluation.protocol.about or "Numbers without these lines do not reproduce.",
+        f"<dl>{''.join(lines)}</dl>",
+    )
+
+
+def as_html(evaluation: Evaluation) -> str:
+    """The report as one HTML page."""
+    names = [m.name for m in evaluation.models]
+    if len(names) > 1:
+        names = [f"{letter}: {name}" for letter, name in zip("AB", names, strict=False)]
+    body = [
+        f"<header><h1>{escape(evaluation.title)}</h1><p>{escape(evaluation.interval_note)}</p></header>",
+        _key(names),
+        _warnings(evaluation),
+        _cards(evaluation),
+    ]
+    first = evaluation.models[0].tables[0]
+    if len(names) == 1:
+        body.append(_section(first.title, first.about, _table(first)))
+        body.append(_figures(evaluation, names))
+        body += [_section(t.title, t.about, _table(t)) for t in evaluation.models[0].tables[1:]]
+    else:
+        about = "First minus second, paired intervals; shaded where the interval leaves out zero."
+        body += [_section(f"{t.title}: A minus B", about, _table(t)) for t in evaluation.differences]
+        body.append(_figures(evaluation, names))
+        for name, model in zip(names, evaluation.models, strict=True):
+            body += [_section(f"{t.title} ({name})", t.about, _table(t)) for t in model.tables]
+    body += [_examples(evaluation), _facts(evaluation)]
+    body.append(f"<footer>clinclip {clinclip.__version__}. {DISCLAIMER}</footer>")
+    style = (FILES / "report.css").read_text(encoding="utf-8")
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(evaluation.title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>'
+        f"<body><main>{''.join(body)}</main></body></html>\n"
+    )

@@ -1,0 +1,253 @@
+"""Tables of metrics with intervals: what a task measures, measured once for all resamples, and printed as Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from clinclip.errors import ConfigError, DataError
+from clinclip.evaluation.intervals import Interval, PatientResamples, Statistic, bootstrap, percentiles
+
+#: between the ends of an interval, and alone for "undefined"
+EN_DASH = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class RowSpec:
+    """A row to be measured.
+
+    Attributes:
+        label: what the row is about (a finding, a subgroup, a direction).
+        counts: how many items, patients, positives ... stand behind it.
+        note: a remark printed with it ("small group").
+    """
+
+    label: str
+    counts: dict[str, int] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A table to be measured.
+
+    Attributes:
+        key: short name, unique within a task.
+        title: heading.
+        about: one or two sentences: what the numbers mean.
+        columns: metric names.
+        rows: the rows.
+        statistic: weights (R, N) -> values (R, rows x columns), row after row.
+        percent: columns printed as percentages.
+    """
+
+    key: str
+    title: str
+    about: str
+    columns: tuple[str, ...]
+    rows: tuple[RowSpec, ...]
+    statistic: Statistic
+    percent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measured row: cells by column."""
+
+    label: str
+    counts: dict[str, int]
+    note: str
+    cells: dict[str, Interval]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A measured table. ``difference`` marks one that holds first model minus second model."""
+
+    key: str
+    title: str
+    about: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    percent: tuple[str, ...] = ()
+    difference: bool = False
+
+    def cell(self, row: str, column: str) -> Interval:
+        """The cell of a row label and a column."""
+        return next(r for r in self.rows if r.label == row).cells[column]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All tables of a task, and the bootstrap values behind them for pairing (None without a bootstrap)."""
+
+    tables: tuple[Table, ...]
+    drawn: np.ndarray | None
+
+    def table(self, key: str) -> Table:
+        """The table called ``key``."""
+        return next(t for t in self.tables if t.key == key)
+
+
+def measure(
+    specs: Sequence[TableSpec], rows: int, resamples: PatientResamples | None = None, level: float = 0.95
+) -> Measured:
+    """Evaluate every table on the full data and on every resample.
+
+    All tables see the same resamples, whose weights are drawn once.
+
+    Args:
+        specs: the tables.
+        rows: N, length of a weight vector.
+        resamples: the bootstrap; None leaves the intervals out.
+        level: coverage of the intervals.
+    """
+
+    def everything(weights: np.ndarray) -> np.ndarray:
+        parts = []
+        for spec in specs:
+            values = np.asarray(spec.statistic(weights), dtype=np.float64).reshape(len(weights), -1)
+            if values.shape[1] != len(spec.rows) * len(spec.columns):
+                raise DataError(
+                    f"table {spec.key}: {values.shape[1]} values, {len(spec.rows)} rows x {len(spec.columns)} columns"
+                )
+            parts.append(values)
+        return np.concatenate(parts, axis=1)
+
+    point = everything(np.ones((1, rows)))[0]
+    low = high = np.full(len(point), np.nan)
+    missing = np.zeros(len(point), dtype=np.int64)
+    drawn = None
+    if resamples is not None:
+        drawn = bootstrap(everything, resamples)
+        drawn[:, np.isnan(point)] = np.nan  # undefined on the data stays undefined
+        low, high = percentiles(drawn, level)
+        missing = np.isnan(drawn).sum(0)
+    return Measured(_fill(specs, point, low, high, missing), drawn)
+
+
+def _fill(
+    specs: Sequence[TableSpec], point: np.ndarray, low: np.ndarray, high: np.ndarray, missing: np.ndarray
+) -> tuple[Table, ...]:
+    tables, at = [], 0
+    for spec in specs:
+        rows = []
+        for row in spec.rows:
+            cells = {}
+            for column in spec.columns:
+                cells[column] = Interval(float(point[at]), float(low[at]), float(high[at]), int(missing[at]))
+                at += 1
+            rows.append(Row(row.label, row.counts, row.note, cells))
+        tables.append(Table(spec.key, spec.title, spec.about, spec.columns, tuple(rows), spec.percent))
+    return tuple(tables)
+
+
+def differences(first: Measured, second: Measured, level: float = 0.95) -> tuple[Table, ...]:
+    """First minus second, with paired intervals: both were measured on the same items and the same resamples."""
+    if [(t.key, t.columns, [r.label for r in t.rows]) for t in first.tables] != [
+        (t.key, t.columns, [r.label for r in t.rows]) for t in second.tables
+    ]:
+        raise DataError("the two models were not measured by the same tables; use one protocol and one manifest")
+    if first.drawn is not None and second.drawn is not None:
+        if first.drawn.shape != second.drawn.shape:
+            raise DataError("the two models were not measured on the same resamples")
+        gap = first.drawn - second.drawn
+        low, high = percentiles(gap, level)
+        missing = np.isnan(gap).sum(0)
+    else:
+        count = sum(len(t.rows) * len(t.columns) for t in first.tables)
+        low = high = np.full(count, np.nan)
+        missing = np.zeros(count, dtype=np.int64)
+    tables, at = [], 0
+    for a, b in zip(first.tables, second.tables, strict=True):
+        rows = []
+        for left, right in zip(a.rows, b.rows, strict=True):
+            cells = {}
+            for column in a.columns:
+                value = left.cells[column].value - right.cells[column].value
+                cells[column] = Interval(value, float(low[at]), float(high[at]), int(missing[at]))
+                at += 1
+            rows.append(Row(left.label, left.counts, left.note, cells))
+        tables.append(Table(a.key, a.title, a.about, a.columns, tuple(rows), a.percent, difference=True))
+    return tuple(tables)
+
+
+def number(value: float, percent: bool = False, sign: bool = False) -> str:
+    """A number for a table: three decimals, or one decimal of a percentage; a dash where undefined."""
+    if value is None or math.isnan(value):
+        return EN_DASH
+    plus = "+" if sign else ""
+    return f"{100 * value:{plus}.1f}" if percent else f"{value:{plus}.3f}"
+
+
+def interval_text(cell: Interval, percent: bool = False, sign: bool = False) -> str:
+    """``0.812 (0.790-0.833)``, ``+0.031 (+0.012 to +0.052)`` for differences; the value alone without interval."""
+    value = number(cell.value, percent, sign)
+    if math.isnan(cell.low) or math.isnan(cell.value):
+        return value
+    link = " to " if sign or cell.low < 0 else EN_DASH
+    return f"{value} ({number(cell.low, percent, sign)}{link}{number(cell.high, percent, sign)})"
+
+
+def markdown(table: Table) -> str:
+    """The table in Markdown, counts first."""
+    counts = list(dict.fromkeys(name for row in table.rows for name in row.counts))
+    titles = [f"{c} (%)" if c in table.percent else c for c in table.columns]
+    lines = [f"| | {' | '.join([*counts, *titles])} |", "|---" * (1 + len(counts) + len(titles)) + "|"]
+    for row in table.rows:
+        cells = [f"{row.counts[c]:,}" if c in row.counts else "" for c in counts]
+        cells += [interval_text(row.cells[c], c in table.percent, table.difference) for c in table.columns]
+        label = f"{row.label} ({row.note})" if row.note else row.label
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def ablation_table(results: Mapping[str, Sequence[Mapping[str, float]]], metrics: Sequence[str] | None = None) -> str:
+    """Rows by metrics, each cell the mean over seeds and, with two seeds or more, the sample standard deviation.
+
+    The best mean of every column is bold. Ranks and losses (names ending in ``rank``, ``loss`` or ``ece``) are better
+    when small.
+
+    Args:
+        results: row name -> one mapping of metrics a seed.
+        metrics: columns; None takes all metrics in order of first appearance.
+
+    Returns:
+        A Markdown table; a dash where a row lacks a metric.
+
+    Raises:
+        ConfigError: no row, or a row without results.
+    """
+    if not results or any(not runs for runs in results.values()):
+        empty = [name for name, runs in results.items() if not runs]
+        raise ConfigError(f"ablation table: {'no rows' if not results else 'no results for ' + ', '.join(empty)}")
+    if metrics is None:
+        metrics = list(dict.fromkeys(m for runs in results.values() for run in runs for m in run))
+    values = {
+        (name, m): np.array([run[m] for run in runs if m in run and not math.isnan(run[m])], dtype=np.float64)
+        for name, runs in results.items()
+        for m in metrics
+    }
+    best: dict[str, str] = {}
+    for m in metrics:
+        means = {name: values[name, m].mean() for name in results if len(values[name, m])}
+        if len(means) > 1:
+            smaller = m.lower().endswith(("rank", "loss", "ece"))
+            best[m] = (min if smaller else max)(means, key=lambda name: means[name])
+    lines = [f"| row | seeds | {' | '.join(metrics)} |", "|---" * (2 + len(metrics)) + "|"]
+    for name, runs in results.items():
+        cells = []
+        for m in metrics:
+            v = values[name, m]
+            if not len(v):
+                cells.append(EN_DASH)
+                continue
+            text = f"{v.mean():.3f}" + (f" ± {v.std(ddof=1):.3f}" if len(v) > 1 else "")
+            if len(v) < len(runs):
+                text += f" ({len(v)} of {len(runs)} seeds)"
+            cells.append(f"**{text}**" if best.get(m) == name else text)
+        lines.append(f"| {name} | {len(runs)} | {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -1,0 +1,180 @@
+"""The tables of zero-shot classification: by finding, at an operating point, calibration, subgroups."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from clinclip.evaluation.auroc import SortedScores, sorted_columns
+from clinclip.evaluation.calibration import expected_calibration_error, reliability
+from clinclip.evaluation.intervals import Statistic
+from clinclip.evaluation.subgroups import Group
+from clinclip.evaluation.tables import RowSpec, TableSpec
+from clinclip.evaluation.thresholds import best_threshold, confusion, f1, mcc
+from clinclip.findings import CHEXPERT_FIVE
+
+
+def _nanmean(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis without NaN; NaN where all are, quietly."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.nanmean(values, axis=-1)
+
+
+def _ranking(columns: Sequence[SortedScores], macros: Sequence[np.ndarray]) -> Statistic:
+    """AUROC and AUPRC of every finding, then of every macro mean (index arrays): (R, rows * 2)."""
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        area = np.stack([c.auroc(weights) for c in columns], axis=1)
+        precision = np.stack([c.average_precision(weights) for c in columns], axis=1)
+        both = np.stack([area, precision], axis=2)
+        means = [_nanmean(both[:, m].transpose(0, 2, 1))[:, None] for m in macros]
+        return np.concatenate([both, *means], axis=1).reshape(len(weights), -1)
+
+    return statistic
+
+
+def _counts(column: SortedScores) -> dict[str, int]:
+    return {"positives": column.positives, "negatives": column.negatives}
+
+
+def ranking_table(margins: np.ndarray, labels: np.ndarray, findings: Sequence[str]) -> TableSpec:
+    """AUROC and average precision of every finding and their macro means over the defined findings."""
+    columns = sorted_columns(margins, labels)
+    defined = np.array([bool(c.positives and c.negatives) for c in columns])
+    rows = [
+        RowSpec(f, _counts(c), "" if d else "undefined") for f, c, d in zip(findings, columns, defined, strict=True)
+    ]
+    macros = [np.flatnonzero(defined)]
+    rows.append(RowSpec(f"macro over {int(defined.sum())} of {len(findings)} findings"))
+    five = np.array([f in CHEXPERT_FIVE for f in findings]) & defined
+    if five.sum() == len(CHEXPERT_FIVE) < int(defined.sum()):
+        macros.append(np.flatnonzero(five))
+        rows.append(RowSpec("macro over the CheXpert five"))
+    return TableSpec(
+        key="ranking",
+        title="Zero-shot classification by finding",
+        about=(
+            "AUROC and average precision (AUPRC) of the positive-minus-negative prompt score. A finding without "
+            "positives or without negatives is undefined and stays out of the macro mean."
+        ),
+        columns=("AUROC", "AUPRC"),
+        rows=tuple(rows),
+        statistic=_ranking(columns, macros),
+    )
+
+
+def operating_table(
+    margins: np.ndarray,
+    labels: np.ndarray,
+    findings: Sequence[str],
+    validation_margins: np.ndarray,
+    validation_labels: np.ndarray,
+) -> TableSpec:
+    """F1 and MCC, each at the threshold that was best for it on the validation split."""
+    pairs = list(zip(validation_margins.T, validation_labels.T, strict=True))
+    cut = {m: np.array([best_threshold(s, y, m) for s, y in pairs]) for m in ("f1", "mcc")}
+    usable = ~np.isnan(cut["f1"])
+    test = [bool((y == 1).any() and (y == 0).any()) for y in labels.T]
+    defined = np.flatnonzero(usable & np.array(test))
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            tp, fp, fn, _ = confusion(margins >= cut["f1"], labels, weights)
+            first = f1(tp, fp, fn)
+            second = mcc(*confusion(margins >= cut["mcc"], labels, weights))
+        both = np.stack([first, second], axis=2)
+        both[:, [i for i in range(len(findings)) if i not in defined]] = np.nan
+        macro = _nanmean(both[:, defined].transpose(0, 2, 1))[:, None]
+        return np.concatenate([both, macro], axis=1).reshape(len(weights), -1)
+
+    rows = []
+    for i, finding in enumerate(findings):
+        note = (
+            ""
+            if i in defined
+            else "undefined"
+            if usable[i]
+            else "no threshold: validation lacks positives or negatives"
+        )
+        rows.append(RowSpec(finding, {"positives": int((labels[:, i] == 1).sum())}, note))
+    rows.append(RowSpec(f"macro over {len(defined)} of {len(findings)} findings"))
+    return TableSpec(
+        key="operating",
+        title="At an operating point",
+        about="F1 and Matthews correlation (MCC), each at the threshold that was best for it on the validation split.",
+        columns=("F1", "MCC"),
+        rows=tuple(rows),
+        statistic=statistic,
+    )
+
+
+def calibration_table(probability: np.ndarray, labels: np.ndarray, findings: Sequence[str]) -> TableSpec:
+    """Expected calibration error of every finding with labels, and its mean."""
+    known = [i for i in range(len(findings)) if (~np.isnan(labels[:, i])).any()]
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        each = [expected_calibration_error(probability[:, i], labels[:, i], weights) for i in known]
+        values = np.stack([*each], axis=1) if each else np.zeros((len(weights), 0))
+        mean = _nanmean(values)[:, None] if known else np.full((len(weights), 1), np.nan)
+        return np.concatenate([values, mean], axis=1)
+
+    counts = [{"labelled": int((~np.isnan(labels[:, i])).sum())} for i in known]
+    rows = [RowSpec(findings[i], c) for i, c in zip(known, counts, strict=True)]
+    return TableSpec(
+        key="calibration",
+        title="Calibration",
+        about=(
+            "Expected calibration error (15 equal-width bins) of the softmax probability at the model's own logit "
+            "scale; smaller is better. Contrastive training does not calibrate, so expect large values."
+        ),
+        columns=("ECE",),
+        rows=(*rows, RowSpec("mean")),
+        statistic=statistic,
+    )
+
+
+def subgroup_table(margins: np.ndarray, labels: np.ndarray, groups: Sequence[Group]) -> TableSpec:
+    """Macro AUROC and AUPRC of every subgroup, over the findings that are defined within it."""
+    statistics, rows = [], []
+    for group in groups:
+        columns = sorted_columns(margins, np.where(group.mask[:, None], labels, np.nan))
+        defined = [c for c in columns if c.positives and c.negatives]
+        statistics.append(_ranking(defined, [np.arange(len(defined))]) if defined else None)
+        counts = {"images": int(group.mask.sum()), "patients": group.patients, "findings": len(defined)}
+        rows.append(RowSpec(group.label, counts, group.note))
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        parts = [
+            np.full((len(weights), 2), np.nan) if measured is None else measured(weights)[:, -2:]
+            for measured in statistics
+        ]
+        return np.concatenate(parts, axis=1)
+
+    return TableSpec(
+        key="subgroups",
+        title="Subgroups",
+        about="Macro means over the findings that are defined within the group; their number differs between groups.",
+        columns=("AUROC", "AUPRC"),
+        rows=tuple(rows),
+        statistic=statistic,
+    )
+
+
+def zero_shot_figures(
+    margins: np.ndarray, labels: np.ndarray, probability: np.ndarray, findings: Sequence[str], points: int = 200
+) -> dict[str, Any]:
+    """Aggregates to draw: ROC curves of the defined findings (thinned to ``points``) and the reliability curve."""
+    curves = {}
+    for finding, column in zip(findings, sorted_columns(margins, labels), strict=True):
+        if not column.positives or not column.negatives:
+            continue
+        fpr, tpr = column.roc()
+        if len(fpr) > points:
+            at = np.unique(np.linspace(0, len(fpr) - 1, points).round().astype(int))
+            fpr, tpr = fpr[at], tpr[at]
+        curves[finding] = {"fpr": fpr.round(4).tolist(), "tpr": tpr.round(4).tolist()}
+    return {"roc": curves, "reliability": reliability(probability, labels)}

@@ -1,0 +1,233 @@
+"""Embed the images and reports of a manifest with a trained model: each image once, each distinct text once.
+
+Distinct texts are sorted by length and encoded once, so identical reports get embeddings that are equal to the bit:
+retrieval can then see that they tie. Work is done in parts; with a work folder the parts are kept, and an interrupted
+run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clinclip.data import token_store
+from clinclip.data.draws import stable_hashes, text_hash
+from clinclip.data.manifest import READ_COLUMNS, TABLE_COLUMNS, Manifest, write_atomically
+from clinclip.errors import ConfigError, DataError
+from clinclip.export.checkpoint import LoadedModel
+
+#: items a part: what an interruption can cost
+PART = 2048
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device called ``name``; "auto" is the first GPU, or the CPU. Raises ConfigError where there is none."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=name)
+        return torch.device(name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"--device {name}: {str(error).splitlines()[0]}; use auto, cpu or cuda") from error
+
+
+def _read_part(path: Path, count: int) -> np.ndarray | None:
+    """A part that an earlier run finished, or None (absent, cut off, of another shape)."""
+    try:
+        part = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return part if part.ndim == 2 and len(part) == count else None
+
+
+def _in_parts(
+    count: int, make: Callable[[int, int], np.ndarray], label: str, key: str, work: Path | None, progress: bool
+) -> np.ndarray:
+    """Concatenate ``make(start, stop)`` over ``range(count)``, resuming from ``work``."""
+    from tqdm import tqdm
+
+    parts = []
+    with tqdm(total=count, desc=label, unit="", disable=not progress) as bar:
+        for start in range(0, count, PART):
+            stop = min(start + PART, count)
+            path = None if work is None else work / f"{key}-{start:09d}.npy"
+            part = None if path is None else _read_part(path, stop - start)
+            if part is None:
+                part = make(start, stop)
+                if path is not None:
+                    array = part
+
+                    def write(target: Path, array: np.ndarray = array) -> None:
+                        with target.open("wb") as stream:
+                            np.save(stream, array)
+
+                    write_atomically(path, write)
+            parts.append(part)
+            bar.update(stop - start)
+    return np.concatenate(parts)
+
+
+def _ahead(make: Callable[[int], np.ndarray], starts: Sequence[int]) -> Iterator[np.ndarray]:
+    """``make(start)`` for each start, two of them prepared while the model works."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        waiting = [pool.submit(make, s) for s in starts[:2]]
+        for following in [*starts[2:], None, None][: len(starts)]:
+            ready = waiting.pop(0).result()
+            if following is not None:
+                waiting.append(pool.submit(make, following))
+            yield ready
+
+
+def embed_images(
+    loaded: LoadedModel,
+    manifest: Manifest,
+    rows: np.ndarray,
+    batch_size: int = 64,
+    device: str = "auto",
+    progress: bool = True,
+    work: Path | None = None,
+) -> np.ndarray:
+    """Unit-length embeddings of images, without augmentation.
+
+    Args:
+        loaded: the model; it is moved to the device.
+        manifest: where the images are.
+        rows: (n,) positions in ``manifest.frame``.
+        batch_size: images at once.
+        device: "auto", "cpu", "cuda", "cuda:1" ...
+        progress: show a progress bar.
+        work: folder for finished parts, or None.
+
+    Returns:
+        float32 (n, D).
+    """
+    from clinclip.images.transforms import ImageTransform
+
+    transform = ImageTransform(loaded.image_size, train=False)
+    where = pick_device(device)
+    model = loaded.model.to(where).eval()
+    entries = manifest.frame["cache_index"].to_numpy(np.int64)[rows]
+    if not len(rows):
+        raise DataError(f"{manifest.path}: no image to embed")
+
+    def pixels(start: int) -> np.ndarray:
+        images = manifest.cache.gather(entries[start : start + batch_size])
+        return np.stack([transform(image, (0,)) for image in images])[:, None]
+
+    @torch.inference_mode()
+    def make(start: int, stop: int) -> np.ndarray:
+        done = [
+            model.encode_image(torch.from_numpy(batch).to(where)).float().cpu().numpy()
+            for batch in _ahead(pixels, range(start, stop, batch_size))
+        ]
+        return np.concatenate(done)[: stop - start]
+
+    if PART % batch_size:
+        # parts end where batches end
+        batch_size = max(b for b in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048) if b <= max(batch_size, 1))
+    identity = hashlib.sha256(f"{manifest.hash}/{loaded.sha256}/{loaded.image_size}".encode())
+    identity.update(np.ascontiguousarray(rows, dtype=np.int64).tobytes())
+    return _in_parts(len(rows), make, "images", f"images-{identity.hexdigest()[:24]}", work, progress)
+
+
+def embed_texts(
+    loaded: LoadedModel,
+    texts: Sequence[str],
+    batch_size: int = 64,
+    device: str = "auto",
+    progress: bool = True,
+    work: Path | None = None,
+    features: bool = False,
+) -> np.ndarray:
+    """Embeddings of texts; equal texts get embeddings that are equal to the bit.
+
+    Args:
+        loaded: the model; it is moved to the device.
+        texts: n texts; an empty one is encoded as the special tokens alone.
+        batch_size: texts at once.
+        device: as :func:`embed_images`.
+        progress: show a progress bar.
+        work: folder for finished parts, or None.
+        features: return the pooled features before the projection instead of unit-length embeddings.
+
+    Returns:
+        float32 (n, D), or (n, F) with ``features``.
+    """
+    if not texts:
+        raise DataError("no text to embed")
+    where = pick_device(device)
+    model = loaded.model.to(where).eval()
+    number: dict[str, int] = {}
+    index = np.array([number.setdefault(text, len(number)) for text in texts])
+    store = token_store.build(list(number), loaded.tokenizer, loaded.max_tokens)
+    order = np.argsort(store.lengths(np.arange(len(store))), kind="stable")
+
+    @torch.inference_mode()
+    def make(start: int, stop: int) -> np.ndarray:
+        done: list[Tensor] = []
+        for first in range(start, stop, batch_size):
+            batch = store.batch(order[first : min(first + batch_size, stop)]).to(where)
+            done.append(model.text_encoder(batch).pooled if features else model.encode_text(batch))
+        return torch.cat(done).float().cpu().numpy()
+
+    digest = hashlib.sha256(f"{loaded.sha256}/{loaded.max_tokens}/{features}/{loaded.tokenizer.hash}".encode())
+    for text in number:
+        digest.update(len(text).to_bytes(8, "little") + text.encode("utf-8", "surrogatepass"))
+    encoded = _in_parts(len(store), make, "texts", f"texts-{digest.hexdigest()[:24]}", work, progress)
+    out = np.empty_like(encoded)
+    out[order] = encoded
+    return out[index]
+
+
+def embed_manifest(
+    loaded: LoadedModel,
+    manifest: Manifest,
+    split: str = "test",
+    batch_size: int = 64,
+    device: str = "auto",
+    progress: bool = True,
+    work: Path | None = None,
+) -> dict[str, np.ndarray]:
+    """Embed a split: each image once, in the manifest's order.
+
+    Args:
+        loaded: from :func:`clinclip.export.checkpoint.load_model`.
+        manifest: from :meth:`clinclip.data.manifest.Manifest.load`.
+        split: "train", "validate" or "test".
+        batch_size: images, and texts, at once.
+        device: "auto", "cpu", "cuda" ...
+        progress: show progress bars.
+        work: folder in which finished parts are kept for resuming, or None.
+
+    Returns:
+        ``row`` int64 (N,) position in ``manifest.frame``; ``image`` and ``text`` float32 (N, D), unit length, row i of
+        ``text`` being the report of image i (without ``text`` where the manifest has no reports); ``study``,
+        ``patient``, ``text_hash`` int64 (N,), the hashes of :class:`clinclip.types.Batch`; ``table_labels`` and
+        ``read_labels`` int8 (N, 14).
+
+    Raises:
+        DataError: the split is empty.
+    """
+    part = manifest.split(split)
+    if part.empty:
+        raise DataError(f"{manifest.path}: the {split} split has no image (option --split)")
+    rows = np.flatnonzero((manifest.frame["split"] == split).to_numpy())
+    texts = part["text"].tolist()
+    result = {
+        "row": rows,
+        "image": embed_images(loaded, manifest, rows, batch_size, device, progress, work),
+        "study": stable_hashes(part["dataset"], part["study_id"]),
+        "patient": stable_hashes(part["dataset"], part["patient_id"]),
+        "text_hash": np.array([text_hash(t) for t in texts], dtype=np.int64),
+        "table_labels": part[list(TABLE_COLUMNS)].to_numpy(np.int8),
+        "read_labels": part[list(READ_COLUMNS)].to_numpy(np.int8),
+    }
+    if any(texts):
+        result["text"] = embed_texts(loaded, texts, batch_size, device, progress, work)
+    return result
