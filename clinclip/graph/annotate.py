@@ -6,6 +6,7 @@ A pure function of (text, seed): no files, no state, safe in a process pool.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TypedDict
 
 from clinclip.findings import FINDINGS, LabelState, column_name
@@ -125,7 +126,7 @@ def _twins(
     return made
 
 
-def _column(twins: list[tuple[EditedReport, str | None]]) -> str:
+def _column(twins: Sequence[tuple[EditedReport, str | None]]) -> str:
     rows = [
         {
             "text": e.text,

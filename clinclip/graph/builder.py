@@ -257,7 +257,7 @@ class _Sentence:
         return any(self.low[at] not in SIDES for at in range(first, last + 1)) and bool(self.heads)
 
     def _suggestions(self) -> None:
-        """ "Opacity may represent pneumonia": the first is suggestive of the second."""
+        """In "opacity may represent pneumonia" the first is suggestive of the second."""
         for a, b in zip(self.heads, self.heads[1:], strict=False):
             between = self.low[max(a.at, a.last) + 1 : b.first]
             words = [low for i, low in enumerate(between) if low.isalnum() and low not in PLACE_PREPOSITIONS]

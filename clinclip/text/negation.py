@@ -16,7 +16,7 @@ from clinclip.findings import NO_FINDING, SUPPORT_DEVICES, LabelState, check_fin
 from clinclip.text.draws import Draws
 from clinclip.text.edits import apply_edits, merge_spans
 from clinclip.text.removal import CannotRemoveError, SentenceChange, deletion, plan_removal
-from clinclip.text.subject import Subject, sentence_claims, unentailed_change
+from clinclip.text.subject import Subject, descendants, sentence_claims, unentailed_change
 from clinclip.text.templates import TEMPLATE_SETS, TEMPLATES, Place, Template, TemplateSet, fill, noun_phrase, nouns_for
 from clinclip.text.types import Assertion, EditedReport
 
@@ -174,6 +174,8 @@ def edit_finding(
     doomed = subject.of(finding, *states)
     if not any(a.state is LabelState.PRESENT for a in doomed):
         return Attempt(kind, finding, None, "the finding is only implied by another one")
+    if any(subject.labels[child] in _ASSERTED for child in descendants(finding)):
+        return Attempt(kind, finding, None, "a more specific finding implies it")
     try:
         changes = plan_removal(subject, doomed)
     except CannotRemoveError as error:

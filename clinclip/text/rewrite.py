@@ -96,10 +96,11 @@ def _split_final(sentence: str) -> tuple[str, str]:
 
 
 def _finish(text: str, sentence: str, final: str) -> str:
-    text = text.strip().lstrip(",;").strip()
-    text = re.sub(r"(?i)^without\s+", "no ", text)
+    text = _opened(text.strip().lstrip(",;").strip())
     if not text:
         return ""
+    if re.match(r"(?i)an?\s", text) and not _HAS_FINITE.search(text) and _HAS_FINITE.search(sentence):
+        text = f"there is {text[0].lower()}{text[1:]}"  # "An opacity represents pneumonia" has lost its verb
     return match_initial(text, sentence) + final
 
 
@@ -152,38 +153,44 @@ def _segments(body: str, mentions: Sequence[SpanMention]) -> list[_Segment]:
 
 
 def _cut(body: str, mentions: Sequence[SpanMention], share: bool) -> str | None:
-    kept: list[tuple[str, str, bool]] = []  # (separator, text, was something dropped just before)
-    dropped_before = False
-    head_dropped = False
-    for segment in _segments(body, mentions):
+    """Drop or shorten the clauses that hold doomed mentions; None when one of them cannot be cut."""
+    segments = _segments(body, mentions)
+    remains: list[str | None] = []  # None: decided by the neighbours
+    for segment in segments:
         text = segment.text(body)
         if not segment.mentions:
-            if not _stands_alone(text) and (head_dropped or not text.strip()):
-                dropped_before = True
-                continue
+            remains.append(text if _stands_alone(text) else None)
         elif any(m.doomed for m in segment.mentions):
             shifted = [SpanMention(m.start - segment.start, m.end - segment.start, m.doomed) for m in segment.mentions]
             cut = _cut_segment(text, shifted, share)
             if cut is None:
                 return None
-            head_dropped = not cut
-            if not cut:
-                dropped_before = True
-                continue
-            text = cut
+            remains.append(cut)
         else:
-            head_dropped = False
-        kept.append((segment.separator, text, dropped_before))
-        dropped_before = False
+            remains.append(text)
+    for number, text in enumerate(remains):
+        if text is None:  # "..., but unchanged" goes with the clause it belongs to: the one before, else the one after
+            before = next((remains[n] for n in range(number - 1, -1, -1) if segments[n].mentions), None)
+            after = next((remains[n] for n in range(number + 1, len(segments)) if segments[n].mentions), None)
+            owner = before if before is not None else after
+            remains[number] = segments[number].text(body) if owner else ""
     result = ""
-    for separator, text, after_gap in kept:
-        if not result:
-            result = text
-        elif after_gap and "." not in separator:
-            result = f"{result}. {match_initial(re.sub(r'(?i)^without ', 'no ', text), body)}"
+    gap = False
+    for segment, text in zip(segments, remains, strict=True):
+        if not text:
+            gap = True
+        elif not result:
+            result, gap = text, False
+        elif gap and "." not in segment.separator:
+            result, gap = f"{result}. {match_initial(_opened(text), body)}", False
         else:
-            result += separator + text
+            result, gap = result + segment.separator + text, False
     return result
+
+
+def _opened(text: str) -> str:
+    """A clause as the beginning of a sentence: "without edema" -> "no edema"."""
+    return re.sub(r"(?i)^without\s+", "no ", text)
 
 
 def _stands_alone(text: str) -> bool:

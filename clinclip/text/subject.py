@@ -38,6 +38,11 @@ def ancestors(finding: str) -> tuple[str, ...]:
     return tuple(chain)
 
 
+def descendants(finding: str) -> tuple[str, ...]:
+    """Findings below a finding in CheXpert's tree."""
+    return tuple(f for f in PARENT if finding in ancestors(f))
+
+
 class Subject:
     """A report with its assertions, sentences and labels.
 

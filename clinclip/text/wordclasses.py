@@ -34,7 +34,7 @@ BOUNDARY = (
     | PREDICATIVE
     | _words(
         "there no not without with and or but nor neither either while whereas although though however yet which that "
-        "who if because since as than then both except despite regarding concerning suspicious worrisome suggestive "
+        "who if because since as than then except despite regarding concerning suspicious worrisome suggestive "
         "compatible consistent keeping reflecting representing indicating suggesting due secondary related "
         "attributable "
         "favoring favouring negative free evidence sign signs suggestion concern question "
