@@ -1,0 +1,12 @@
+"""Phantom studies: drawn chest radiographs and grammar-made reports in the true layouts, with known truth.
+
+Nothing here comes from a patient. Anatomy, findings and wording are drawn from counter-based random streams, so the
+same seed gives the same bytes on every machine, at any number of workers and after any interruption.
+"""
+
+from __future__ import annotations
+
+from clinclip.data.phantom.knobs import PhantomKnobs
+from clinclip.data.phantom.mimic_cxr import PhantomSummary, generate_mimic_cxr
+
+__all__ = ["PhantomKnobs", "PhantomSummary", "generate_mimic_cxr"]

@@ -1,0 +1,78 @@
+"""One exposure from a study: pixels and the boxes of what is on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clinclip.data.phantom.anatomy import make_anatomy, make_chest, make_pose
+from clinclip.data.phantom.canvas import Canvas
+from clinclip.data.phantom.expose import burn_in, expose
+from clinclip.data.phantom.frontal import build_frontal
+from clinclip.data.phantom.hardware import clutter, draw_hardware
+from clinclip.data.phantom.knobs import PhantomKnobs
+from clinclip.data.phantom.lateral import build_lateral, draw_lateral_findings
+from clinclip.data.phantom.pathology import draw_findings
+from clinclip.data.phantom.rng import array_stream, stream
+from clinclip.data.phantom.world import Finding, Image, Patient, Study
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """A drawn image.
+
+    Attributes:
+        pixels: uint16 (rows, columns), 12 bits, bone bright (MONOCHROME2).
+        boxes: (uid, kind, x, y, width, height) in pixels of this image.
+    """
+
+    pixels: NDArray[np.uint16]
+    boxes: list[tuple[int, str, int, int, int, int]]
+
+
+def render(patient: Patient, study: Study, image: Image, size: int, seed: int, knobs: PhantomKnobs) -> Exposure:
+    """Draw one exposure.
+
+    Args:
+        patient: Who.
+        study: What is to be seen.
+        image: Which exposure.
+        size: Shorter side in pixels.
+        seed: Seed of the data set.
+        knobs: Difficulty.
+    """
+    anatomy = make_anatomy(patient, seed)
+    rng = stream(seed, "exposure", study.index, image.number)
+    grain = array_stream(seed, "grain", study.index, image.number)
+    pose = make_pose(rng, "PA" if image.view == "LATERAL" else image.view, study.setting, knobs.overlap)
+    chest = make_chest(anatomy, pose, study.findings)
+    lateral = image.view == "LATERAL"
+    across = 2 * (anatomy.width + anatomy.wall) + rng.uniform(1.5, 5.0)
+    if lateral:
+        across = anatomy.depth + 3.0 + rng.uniform(1, 5) + anatomy.breast * 2
+    down = anatomy.height * 1.02 + rng.uniform(7.5, 11.0)
+    ratio = rng.choice((1.22, 1.22, 1.2, 1.12, 1.0, 0.83)) if image.view == "AP" else rng.choice((1.22, 1.22, 1.2, 1.1))
+    rows, columns = (round(size * ratio), size) if ratio >= 1 else (size, round(size / ratio))
+    scale = min(columns / across, rows / down) * (1.0 if ratio >= 1 else 1.06)
+    top = (rows / scale - (chest.base[-1] + 4.0)) * rng.uniform(0.4, 0.62)
+    roll = rng.gauss(0, 0.012 if image.view == "PA" else 0.028)
+    canvas = Canvas(rows, columns, scale, (columns / 2 + rng.gauss(0, 0.5) * scale, max(2.5, top) * scale), roll)
+    vessels = array_stream(seed, "vessels", patient.index, image.view == "LATERAL")
+
+    def rng_of(finding: Finding, side: int) -> np.random.Generator:
+        return array_stream(seed, "finding", patient.index, finding.uid, side)
+
+    if lateral:
+        rays = build_lateral(canvas, chest, grain, vessels)
+        draw_lateral_findings(rays, chest, study.findings, rng_of)
+    else:
+        rays = build_frontal(canvas, chest, grain, vessels)
+        draw_findings(rays, chest, study.findings, rng_of)
+        draw_hardware(rays, chest, study.findings, rng_of)
+        clutter(rays, chest, grain, image.view == "AP" and study.setting in {"icu", "ward"}, knobs.overlap)
+    pixels = expose(rays, rng, grain, knobs.noise, knobs.exposure_spread)
+    if rng.random() < knobs.markers:
+        burn_in(pixels, rng, image.view, image.view == "AP")
+    return Exposure(pixels, rays.boxes)

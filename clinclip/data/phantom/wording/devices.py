@@ -1,0 +1,170 @@
+"""Lines, tubes and implants: where they end, and that they have gone."""
+
+from __future__ import annotations
+
+DEVICE_PRESENT: dict[str, tuple[str, ...]] = {
+    "ett": (
+        "<[Endotracheal:A~h] [tube:Oh]> (tip|) (terminates|ends|lies) {cm} cm above the [carina:A]",
+        "The <[endotracheal:A~h] [tube:Oh]> is in standard position",
+        "<[ET:A~h] [tube:Oh]> tip is approximately {cm} cm from the [carina:A]",
+        "<[ETT:Oh]> is {cm} cm above the [carina:A]",
+        "The patient is intubated, with the tip of the <[endotracheal:A~h] [tube:Oh]> {cm} cm above the [carina:A]",
+        "<[Endotracheal:A~h] [tube:Oh]> in appropriate position",
+    ),
+    "tracheostomy": (
+        "<[Tracheostomy:A~h] [tube:Oh]> is in (place|standard position)",
+        "A <[tracheostomy:A~h] [tube:Oh]> is midline",
+        "<[Tracheostomy:A~h] [tube:Oh]> in unchanged position",
+    ),
+    "ng_tube": (
+        "<[Nasogastric:A~h] [tube:Oh]> (courses|passes|extends) (below|beneath) the [diaphragm:A] (and out of view|with its tip in the stomach|)",
+        "The <[enteric:A~h] [tube:Oh]> terminates in the [stomach:A]",
+        "<[NG:A~h] [tube:Oh]> tip in the [stomach:A]",
+        "<[Orogastric:A~h] [tube:Oh]> courses below the [diaphragm:A], tip not seen",
+        "An <[enteric:A~h] [tube:Oh]> courses below the [diaphragm:A] and out of the field of view",
+    ),
+    "feeding_tube": (
+        "<[Dobbhoff:O~h] [tube:Oh]> (ends|terminates) in the [stomach:A]",
+        "A <[feeding:O~h] [tube:Oh]> (courses|passes) below the [diaphragm:A]",
+        "<[Feeding:O~h] [tube:Oh]> tip is out of view",
+    ),
+    "picc": (
+        "{side} <[PICC:Oh]> (terminates|ends|tip is) in the [mid/lower:A] [SVC:A]",
+        "{sided} <[PICC:Oh]> [line:O~h] (terminates|ends) at the [cavoatrial:A] [junction:A]",
+        "A {side} <[PICC:Oh]> is in (stable|unchanged|standard) position",
+        "{side} <[PICC:Oh]> tip projects over the [low/mid:A] [SVC:A]",
+        "The tip of the {side} <[PICC:Oh]> is in the [superior:A] [vena:A] [cava:A]",
+        "{side} [upper:A] [extremity:A] <[PICC:Oh]> in place",
+    ),
+    "ij_line": (
+        "{side} [internal:A~a] [jugular:Aa] <[line:Oh@a]> (terminates|ends) in the [SVC:A]",
+        "{side} <[IJ:Aa] [catheter:Oh@a]> tip (is|projects) (in|over) the [mid/lower/upper:A] [SVC:A]",
+        "A {side} [internal:A~a] [jugular:Aa] [central:O~h] [venous:A~h] <[catheter:Oh@a]> is in (standard|unchanged) position",
+        "{side} <[IJ:Aa] [central:O~h] [venous:A~h] [line:Oh@a]> tip in the mid SVC",
+    ),
+    "subclavian_line": (
+        "{side} [subclavian:Aa] <[line:Oh@a]> (terminates|ends) in the [mid/lower:A] [SVC:A]",
+        "{side} [subclavian:Aa] [central:O~h] [venous:A~h] <[catheter:Oh@a]> is in (standard|unchanged) position",
+    ),
+    "port": (
+        "{side} [chest:A~a] [wall:Aa] <[port:Oh@a]> (terminates|ends) in the [SVC:A]",
+        "A {side} [chest:A] <[Port-A-Cath:Oh]> is (present|seen|in place) with its tip in the [low/mid:A] [SVC:A]",
+        "{sided} <[Port-A-Cath:Oh]> tip terminates at the cavoatrial junction",
+        "{side} pectoral <[infusion:O~h] [port:Oh]> is unchanged",
+    ),
+    "dialysis_catheter": (
+        "{side} <[dialysis:O~h] [catheter:Oh]> (terminates|ends) in the [right:A~r] [atrium:Ar]",
+        "A {side} [large-bore:O~h] [dual-lumen:O~h] <[catheter:Oh]> ends in the [right:A~r] [atrium:Ar]",
+        "{sided} [tunneled:O~h] <[hemodialysis:O~h] [catheter:Oh]> in unchanged position",
+    ),
+    "swan_ganz": (
+        "<[Swan-Ganz:O~h] [catheter:Oh]> tip is in the [right:A~r] [pulmonary:A~r] [artery:Ar]",
+        "{side} internal jugular approach <[Swan-Ganz:O~h] [catheter:Oh]> terminates in the main pulmonary artery",
+        "<[Pulmonary:A~h] [artery:A~h] [catheter:Oh]> in standard position",
+    ),
+    "pacemaker": (
+        "{sided} <[dual-chamber/dual-lead:O~h] [pacemaker:Oh]> is (noted|seen) with leads (terminating in|in) the [right:A~r] [atrium:Ar] and [right:A~v] [ventricle:Av]",
+        "{side} [chest:A~a] [wall:Aa] <[pacemaker:Oh@a]> with leads in (unchanged|standard|expected) position",
+        "A {sided} <[pacer:Oh]> is in place with leads in (unchanged|standard) position",
+        "{side} pectoral <[pacemaker:Oh]>, leads unchanged",
+        "<[Pacemaker:Oh]> leads terminate in the [right:A~r] [atrium:Ar] and [right:A~v] [ventricle:Av]",
+    ),
+    "icd": (
+        "{sided} <[AICD:Oh]> is (noted|seen) with leads in (standard|unchanged) position",
+        "{side} [chest:A] <[ICD:Oh]> with lead terminating in the [right:A~v] [ventricle:Av]",
+        "{side} pectoral <[pacemaker/defibrillator:Oh]> is unchanged",
+    ),
+    "chest_tube": (
+        "{side} <[chest:A~h] [tube:Oh]> is in (place|unchanged position|stable position)",
+        "A {sided} <[chest:A~h] [tube:Oh]> (terminates|ends) at the [apex:A]",
+        "{side} [apical/basilar:A~h] <[chest:A~h] [tube:Oh]> remains in place",
+        "<[Chest:A~h] [tube:Oh]> on the {side} is unchanged",
+    ),
+    "pigtail": (
+        "{side} <[pigtail:O~h] [catheter:Oh]> is in (place|unchanged position) at the [base:A]",
+        "A {sided} [pleural:A~h] <[drain:Oh]> projects over the lower hemithorax",
+        "{side} basal <[pigtail:O~h] [catheter:Oh]> remains",
+    ),
+    "valve": (
+        "<[Prosthetic:O~h] [aortic:A~h] [valve:Oh]> is (noted|seen|unchanged)",
+        "A <[prosthetic/bioprosthetic:O~h] [mitral/aortic:A~h] [valve:Oh]> is in place",
+        "The patient is status post <[aortic:A~h] [valve:Oh]> replacement",
+    ),
+    "sternal_wires": (
+        "<[Median:A~a] [sternotomy:Aa] [wires:Oh@a]> are (intact|noted|seen|in place)",
+        "The patient is status post median <[sternotomy:Oh]> and CABG",
+        "<[Sternal:Aa] [wires:Oh@a]> are intact and aligned",
+        "<[Sternotomy:Aa] [wires:Oh@a]> and mediastinal clips are (again|) noted",
+        "Patient is status post coronary artery bypass graft surgery with intact <[sternal:Aa] [wires:Oh@a]>",
+    ),
+    "clips": (
+        "<[Surgical:O~h] [clips:Oh]> (project|are seen) over the {side} [axilla:Aa]",
+        "<[Clips:Oh]> (are seen|project) in the [right:A~a] [upper:A~a] [quadrant:Aa], likely from cholecystectomy",
+        "<[Surgical:O~h] [clips:Oh]> are noted in the {side} [breast:Aa]",
+    ),
+    "spinal_hardware": (
+        "<[Spinal:Aa] [fusion:O~h] [hardware:Oh@a]> is (noted|seen|partially imaged)",
+        "[Cervical/Thoracic:A~a] [spinal:Aa] <[hardware:Oh@a]> is again seen",
+    ),
+}
+#: What each device is called when it has gone.
+DEVICE_GONE: dict[str, str] = {
+    "ett": "<[endotracheal:A~h] [tube:Xh]>",
+    "ng_tube": "<[enteric:A~h] [tube:Xh]>",
+    "feeding_tube": "<[feeding:X~h] [tube:Xh]>",
+    "picc": "{side} <[PICC:Xh]>",
+    "ij_line": "{side} <[IJ:A] [line:Xh]>",
+    "subclavian_line": "{side} <[subclavian:A] [line:Xh]>",
+    "swan_ganz": "<[Swan-Ganz:X~h] [catheter:Xh]>",
+    "chest_tube": "{side} <[chest:A~h] [tube:Xh]>",
+    "pigtail": "{side} <[pigtail:X~h] [catheter:Xh]>",
+}
+REMOVED: tuple[str, ...] = (
+    "{the} {gone} has been [removed:X~h]",
+    "Interval [removal:X~h] of {the} {gone}",
+    "{gone} has been (withdrawn|[removed:X~h])",
+    "Since the prior study, {the} {gone} has been [removed:X~h]",
+)
+#: What tells examinations apart without telling of disease.
+IDENTITY: dict[str, tuple[str, ...]] = {
+    "PA": (
+        "PA and lateral views of the chest were (obtained|provided)",
+        "Frontal and lateral views of the chest were (obtained|reviewed)",
+        "Two views of the chest",
+        "PA and lateral chest radiographs",
+    ),
+    "AP": (
+        "AP portable upright view of the chest",
+        "Single portable AP view of the chest",
+        "Portable AP chest radiograph",
+        "Single frontal view of the chest was obtained",
+        "Semi-upright portable view of the chest",
+    ),
+    "large": (
+        "Evaluation is limited by body habitus",
+        "Large body habitus limits evaluation",
+        "Exam is limited by patient body habitus and underpenetration",
+    ),
+    "low_volume": (
+        "Low lung volumes",
+        "Lung volumes are low",
+        "The lungs are hypoinflated, accentuating the bronchovascular markings",
+        "Inspiratory effort is poor",
+        "Lung volumes are low, which accentuates the cardiac silhouette",
+    ),
+    "rotated": (
+        "The patient is rotated to the {turn}",
+        "Patient is rotated",
+        "Exam is limited by patient rotation to the {turn}",
+    ),
+    "breast": (
+        "Bilateral breast shadows overlie the lower lungs",
+        "Nipple shadows are noted",
+        "Nipple shadow projects over the right lung base",
+    ),
+    "leads": (
+        "Multiple overlying leads are present",
+        "External leads overlie the chest",
+        "EKG leads overlie the chest wall",
+    ),
+}
