@@ -65,7 +65,7 @@ def missing(path: str | PathLike[str], syntax: str) -> DecoderMissingError:
     """The error for a syntax without a decoder."""
     return DecoderMissingError(
         path,
-        f"no decoder is installed for its transfer syntax {NAMES.get(syntax, 'unknown')} ({syntax}); "
+        f"no decoder is installed for its transfer syntax {NAMES.get(syntax, '')} ({syntax}); "
         "install the decoders with: pip install 'clinclip[dicom]'",
     )
 

@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 
-#: What pydicom raises on damaged files beyond its documented InvalidDicomError (an Exception of its own) and TypeError:
-#: seen in its issues 2330 and 2332 and in a thousand mutated files.
-PARSER_ERRORS = (
+_PARSER_ERRORS: tuple[type[Exception], ...] = (
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -46,6 +44,14 @@ PARSER_ERRORS = (
     struct.error,
     zlib.error,
 )
+
+
+def parser_errors() -> tuple[type[Exception], ...]:
+    """What pydicom raises on damaged files beyond the two documented classes: see its issues 2330 and 2332."""
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    return (*_PARSER_ERRORS, BytesLengthException, InvalidDicomError)
+
 
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -137,7 +143,6 @@ def read_stored(path: str | PathLike[str]) -> Stored:
         DecoderMissingError: Its transfer syntax needs a decoder that is not installed.
     """
     from pydicom.config import disable_value_validation
-    from pydicom.errors import InvalidDicomError
 
     with disable_value_validation(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # their texts quote values of the file, which may identify a patient
@@ -146,11 +151,9 @@ def read_stored(path: str | PathLike[str]) -> Stored:
                 return _read_open(path, file)
         except ImageError:
             raise
-        except InvalidDicomError as error:
-            raise ImageDecodeError(path, "damaged DICOM: its header cannot be parsed") from error
         except RecursionError as error:
             raise ImageDecodeError(path, "damaged DICOM: sequences nested too deep") from error
-        except PARSER_ERRORS as error:
+        except parser_errors() as error:
             raise ImageDecodeError(path, f"damaged DICOM: {type(error).__name__} while parsing") from error
 
 
@@ -302,21 +305,25 @@ def pydicom_pixels(path: str | PathLike[str]) -> NDArray:
         DecoderMissingError: No plugin decodes its transfer syntax.
     """
     from pydicom import dcmread
+    from pydicom.pixels.decoders.base import get_decoder
     from pydicom.pixels.processing import apply_color_lut
+    from pydicom.uid import UID, AllTransferSyntaxes
 
     try:
         with _BoundedFile(path) as file:
             dataset = dcmread(file, force=True)
-            syntax = str(dataset.file_meta.get("TransferSyntaxUID", ""))
+            syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", EXPLICIT)))
+            if syntax not in AllTransferSyntaxes:
+                raise ImageDecodeError(path, "damaged DICOM: its transfer syntax is none that the standard knows")
+            if not get_decoder(syntax).is_available:
+                raise codecs.missing(path, syntax)
             pixels = dataset.pixel_array
             if str(dataset.PhotometricInterpretation) == "PALETTE COLOR":
                 pixels = apply_color_lut(pixels, dataset)
             return np.ascontiguousarray(pixels)
-    except (RuntimeError, NotImplementedError) as error:
-        if "plugins are missing dependencies" in str(error) or "Unable to decode" in str(error):
-            raise codecs.missing(path, syntax) from error
-        raise ImageDecodeError(path, f"damaged DICOM: {type(error).__name__} while decoding") from error
-    except PARSER_ERRORS as error:
+    except ImageError:
+        raise
+    except parser_errors() as error:
         raise ImageDecodeError(path, f"damaged DICOM: {type(error).__name__} while decoding") from error
 
 

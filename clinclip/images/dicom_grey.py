@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clinclip.errors import ImageDecodeError
-from clinclip.images.dicom import PARSER_ERRORS, read_stored
+from clinclip.images.dicom import parser_errors, read_stored
 from clinclip.images.grey import (
     Target,
     apply_table,
@@ -67,7 +67,7 @@ def decode_dicom(
     try:
         pixels = _modality_lut(pixels, header)
         levels = _grey_levels(header, window, float(pixels.min()), float(pixels.max()))
-    except PARSER_ERRORS as error:
+    except parser_errors() as error:
         raise ImageDecodeError(
             path, f"its grey-level tables or windows are damaged ({type(error).__name__})"
         ) from error

@@ -132,13 +132,20 @@ def decode_jpeg(
         factor = dct_factor(size, wanted)
         low = (-(-info.height // factor), -(-info.width // factor))
     try:
-        pixels = simplejpeg.decode_jpeg(data, "GRAY", min_height=low[0], min_width=low[1])
+        pixels = _luma(data, low)
     except ValueError as error:
-        if "extraneous bytes" not in str(error):
-            raise ImageDecodeError(path, f"damaged JPEG: {error}") from error
-        # Padding between segments that some archives insert: nothing of the picture is lost.
-        pixels = simplejpeg.decode_jpeg(data, "GRAY", min_height=low[0], min_width=low[1], strict=False)
+        raise ImageDecodeError(path, f"damaged JPEG: {error}") from error
     return upright(np.asarray(pixels)[:, :, 0], orientation), size
+
+
+def _luma(data: bytes, low: tuple[int, int]) -> NDArray[np.uint8]:
+    try:
+        return simplejpeg.decode_jpeg(data, "GRAY", min_height=low[0], min_width=low[1])
+    except ValueError as error:
+        # Padding before the end marker, as some archives insert it: the first complaint comes after the whole picture.
+        if not str(error).endswith("extraneous bytes before marker 0xd9"):
+            raise
+        return simplejpeg.decode_jpeg(data, "GRAY", min_height=low[0], min_width=low[1], strict=False)
 
 
 def dct_factor(size: tuple[int, int], wanted: tuple[int, int]) -> int:

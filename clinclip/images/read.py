@@ -154,21 +154,21 @@ def _head(path: str | PathLike[str]) -> bytes:
     """The first bytes of a regular file of a bearable size."""
     try:
         status = Path(path).stat()
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise ImageMissingError(path, f"it is {kind}")
-        if status.st_size == 0:
-            raise ImageDecodeError(path, "the file is empty (0 bytes)")
-        if status.st_size > MAX_FILE_BYTES:
-            raise ImageTooLargeError(
-                path, f"the file has {status.st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read"
-            )
-        with Path(path).open("rb") as file:
-            return file.read(256)
+        head = b""
+        if stat.S_ISREG(status.st_mode):
+            with Path(path).open("rb") as file:
+                head = file.read(256)
     except FileNotFoundError as error:
         raise ImageMissingError(path, "there is no such file") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
         raise ImageMissingError(path, f"it cannot be opened: {error}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageMissingError(path, "it is a folder" if stat.S_ISDIR(status.st_mode) else "it is no regular file")
+    if not head:
+        raise ImageDecodeError(path, "the file is empty (0 bytes)")
+    if status.st_size > MAX_FILE_BYTES:
+        raise ImageTooLargeError(path, f"the file has {status.st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
+    return head
 
 
 def _bytes(path: str | PathLike[str]) -> bytes:
