@@ -14,6 +14,7 @@ from clinclip.text.wordclasses import (
     CONTINUING,
     DETERMINERS,
     FINITE,
+    LINKING_ADJECTIVES,
     PLACE_NOUNS,
 )
 
@@ -106,13 +107,21 @@ def noun_phrases(words: Sequence[Word], mentions: Sequence[SpanMention]) -> list
     return items
 
 
+def _ends_phrase(words: Sequence[Word], at: int) -> bool:
+    """Whether a word cannot belong to a noun phrase. "Suspicious for" links, "suspicious nodule" describes."""
+    low = words[at].low
+    if low in LINKING_ADJECTIVES:
+        return at + 1 < len(words) and words[at + 1].low in {"for", "of", "with"}
+    return low in BOUNDARY
+
+
 def _extend_left(words: Sequence[Word], first: int, floor: int) -> int:
     at = first
     lowest = max(floor, first - REACH)
     while at > lowest:
         word = words[at - 1]
         if word.is_word:
-            if word.low in BOUNDARY:
+            if _ends_phrase(words, at - 1):
                 break
             at -= 1
             if word.low in DETERMINERS:
@@ -143,7 +152,7 @@ def _extend_right(words: Sequence[Word], last: int, ceiling: int) -> int:
             stop = _apposition(words, at + 1, highest)
         elif word.low in {"and", "or", "/", "-"}:
             stop = _place(words, at + 1, highest)
-        elif word.is_word and (word.low in CONTINUING or word.low not in BOUNDARY):
+        elif word.is_word and (word.low in CONTINUING or not _ends_phrase(words, at + 1)):
             stop = at + 1
         else:
             stop = None

@@ -93,7 +93,8 @@ def plan_removal(subject: Subject, doomed: Sequence[Assertion]) -> list[Sentence
     return changes
 
 
-def _prefix_end(text: str, start: int, end: int, mentions: Sequence[Assertion]) -> int:
+def prefix_end(text: str, start: int, end: int, mentions: Sequence[Assertion]) -> int:
+    """Where a sentence begins behind its list number and title ("2. PLEURA: ")."""
     match = _PREFIX.match(text, start, end)
     stop = match.end() if match else start
     if stop >= end or any(a.start < stop for a in mentions):
@@ -105,7 +106,7 @@ def _prefix_end(text: str, start: int, end: int, mentions: Sequence[Assertion]) 
 def _change_sentence(
     text: str, span: tuple[int, int], mentions: Sequence[Assertion], gone: set[tuple[int, int, str]]
 ) -> SentenceChange:
-    begin = _prefix_end(text, *span, mentions)
+    begin = prefix_end(text, *span, mentions)
     sentence = text[begin : span[1]]
     doomed = [(a.start, a.end, a.concept) in gone for a in mentions]
     spans = [
@@ -115,7 +116,7 @@ def _change_sentence(
     survivors = [a for a, flag in zip(mentions, doomed, strict=True) if not flag]
     targets = {a.finding for a, flag in zip(mentions, doomed, strict=True) if flag}
     best: tuple[int, Proposal] | None = None
-    for proposal in (*proposals(sentence, spans), *_restatements(sentence, spans, survivors)):
+    for proposal in (*proposals(sentence, spans), *restatements(sentence, spans, survivors)):
         loss = _loss(proposal.text, survivors, targets)
         if loss is not None and (best is None or loss < best[0]):
             best = (loss, proposal)
@@ -142,7 +143,7 @@ def _among(found: Claim, survivors: Sequence[Assertion]) -> bool:
     return any(claim(a)[:3] == found[:3] for a in survivors)
 
 
-def _restatements(sentence: str, spans: Sequence[SpanMention], survivors: Sequence[Assertion]) -> list[Proposal]:
+def restatements(sentence: str, spans: Sequence[SpanMention], survivors: Sequence[Assertion]) -> list[Proposal]:
     """State the surviving findings anew, grouped by their state in order of appearance."""
     if not survivors:
         return []
@@ -169,8 +170,11 @@ def _restatements(sentence: str, spans: Sequence[SpanMention], survivors: Sequen
         else:
             groups.append((assertion.state, [phrases[number]]))
     opener = {LabelState.PRESENT: "", LabelState.ABSENT: "no ", LabelState.UNCERTAIN: "possible "}
+    conjunction = {LabelState.PRESENT: "and", LabelState.ABSENT: "or", LabelState.UNCERTAIN: "or"}
     stated = [
-        match_initial(opener[state] + _joined(names, "or" if state is not LabelState.PRESENT else "and"), sentence)
+        match_initial(
+            opener[state] + _joined([_inside(n) if opener[state] else n for n in names], conjunction[state]), sentence
+        )
         for state, names in groups
     ]
     removed_first = not kept or doomed_at < kept[0].start
@@ -182,6 +186,11 @@ def _without_determiner(phrase: str) -> str:
     if len(words) > 1 and words[0].low in DETERMINERS:
         return phrase[words[1].start :]
     return phrase
+
+
+def _inside(phrase: str) -> str:
+    """A phrase that no longer opens its sentence: "Interstitial edema" -> "interstitial edema", "PICC" stays."""
+    return phrase[0].lower() + phrase[1:] if phrase[1:2].islower() else phrase
 
 
 def _joined(names: Sequence[str], conjunction: str) -> str:
@@ -203,7 +212,7 @@ def _change_dependent(text: str, span: tuple[int, int], mentions: Sequence[Asser
         return SentenceChange(span[0], span[1], "", True, span[0])
     sentence = text[span[0] : span[1]]
     spans = [SpanMention(a.start - span[0], a.end - span[0], False) for a in sorted(mentions, key=lambda a: a.start)]
-    for proposal in _restatements(sentence, spans, mentions):
+    for proposal in restatements(sentence, spans, mentions):
         if _loss(proposal.text, mentions, set()) is not None:
             return SentenceChange(span[0], span[1], proposal.text, True, span[0])
     return None

@@ -16,6 +16,7 @@ from clinclip.text.wordclasses import (
     ANAPHORA,
     FINITE,
     INTERPRETIVE,
+    ORGAN_ADJECTIVES,
     OTHER_NOUNS,
     PLURAL_OF,
     PREDICATIVE,
@@ -108,6 +109,8 @@ def match_initial(text: str, like: str) -> str:
     """Begin with a capital if the first letter of ``like`` is one."""
     first = next((c for c in like if c.isalpha()), "a")
     for position, char in enumerate(text):
+        if char.isdigit():
+            break
         if char.isalpha():
             return text[:position] + (char.upper() if first.isupper() else char) + text[position + 1 :]
     return text
@@ -303,7 +306,7 @@ def _rejoin(text: str, group: Sequence[Item], share: bool) -> str:
     alive = [n for n, item in enumerate(group) if not item.doomed]
     parts: list[str] = []
     for rank, n in enumerate(alive):
-        phrase = text[group[n].start : group[n].end]
+        phrase = _with_head(text, group, n)
         if rank == 0:
             if n > 0 and share:
                 phrase = _shared_prefix(text[group[0].start : group[0].end], phrase)
@@ -320,6 +323,18 @@ def _rejoin(text: str, group: Sequence[Item], share: bool) -> str:
             gap = ", "
         parts += (gap, phrase)
     return "".join(parts)
+
+
+def _with_head(text: str, group: Sequence[Item], number: int) -> str:
+    """A survivor with the noun it shared: "cardiac" of "cardiac and mediastinal contours" -> "cardiac contours"."""
+    phrase = text[group[number].start : group[number].end]
+    last = group[-1]
+    if not last.doomed or words_of(phrase)[-1].low not in ORGAN_ADJECTIVES:
+        return phrase
+    shared = words_of(text[last.start : last.end])
+    while len(shared) > 1 and (shared[0].low in ORGAN_ADJECTIVES or shared[0].low in {"the", "and", ",", "/"}):
+        shared.pop(0)
+    return f"{phrase} {text[last.start + shared[0].start : last.end]}"
 
 
 def _shared_prefix(removed: str, phrase: str) -> str:

@@ -47,6 +47,8 @@ CONTINUING = _words(
     "in at on of within along over overlying involving throughout near around adjacent abutting measuring bilaterally "
     "up about to"
 )
+#: Adjectives that link when "for", "of" or "with" follows.
+LINKING_ADJECTIVES = _words("suspicious concerning worrisome suggestive compatible consistent negative free")
 DETERMINERS = _words("a an the this that these those some any")
 #: Words that may stand in an apposition after a mention: ", left greater than right", ", unchanged".
 APPOSITIVE = _words(
@@ -75,6 +77,11 @@ OTHER_NOUNS = _words(
     "hemidiaphragms volumes vasculature pneumoperitoneum gas stomach shunt osteophytes trachea mediastinum hila hilum "
     "valve surgery resection lymphadenopathy adenopathy arthroplasty hardware cysts cyst changes shift deviation "
     "tube tubes catheter port pacemaker leads"
+)
+#: Adjectives that name an organ and need a noun: "cardiac and mediastinal contours".
+ORGAN_ADJECTIVES = _words(
+    "cardiac mediastinal hilar cardiomediastinal pulmonary pleural bony osseous vascular cardiopulmonary aortic "
+    "interstitial alveolar costophrenic diaphragmatic"
 )
 #: Verbs whose number follows the noun: plural -> singular.
 SINGULAR_OF = {
