@@ -48,6 +48,23 @@ def parser() -> argparse.ArgumentParser:
     _text(mimic, "findings+impression")
     _common(mimic)
 
+    chexpert = kinds.add_parser("chexpert", help="CheXpert, full or small, with reports, prompts, or labels only")
+    chexpert.add_argument("--images", required=True, type=Path, metavar="DIR", help="folder of train.csv and valid.csv")
+    chexpert.add_argument("--plus-csv", type=Path, metavar="FILE", help="reports: df_chexpert_plus_240401.csv")
+    chexpert.add_argument("--prompts", metavar="NAME", help="text made from the labels: present or statements")
+    chexpert.add_argument("--chexbert", type=Path, metavar="JSON", help="CheXbert labels of CheXpert Plus instead")
+    chexpert.add_argument("--exclude", type=Path, metavar="FILE", help="patients to leave out of training (5x200)")
+    _views(chexpert, "frontal")
+    _text(chexpert, "findings+impression")
+    _common(chexpert)
+
+    openi = kinds.add_parser("openi", help="Open-i / Indiana University (public): XML reports and PNG images")
+    openi.add_argument("--images", required=True, type=Path, metavar="DIR", help="folder of the PNGs, or one above")
+    openi.add_argument("--reports", type=Path, metavar="DIR", help="folder of the XML files (default: found)")
+    _text(openi, "findings+impression")
+    _split(openi)
+    _common(openi)
+
     table = kinds.add_parser("table", help="any CSV with one row per image")
     table.add_argument("--csv", required=True, type=Path, metavar="FILE")
     table.add_argument("--image-column", required=True, metavar="C", help="paths of the images")
@@ -70,6 +87,10 @@ def parser() -> argparse.ArgumentParser:
     _text(table, "report")
     _split(table)
     _common(table)
+
+    merge = kinds.add_parser("merge", help="join the parts of --shard runs into one manifest")
+    merge.add_argument("parts", nargs="+", type=Path, metavar="PART", help="folders written with --shard")
+    merge.add_argument("--out", required=True, type=Path, metavar="DIR", help="the manifest's folder")
     return top
 
 
@@ -188,15 +209,40 @@ def read_table(args: argparse.Namespace) -> Source:
     return read(args.csv, options, args.image_root)
 
 
-READERS = {"mimic-cxr": read_mimic, "table": read_table}
+def read_chexpert(args: argparse.Namespace) -> Source:
+    """``clinclip prepare chexpert``."""
+    from clinclip.data.chexpert import ChexpertOptions, read
+    from clinclip.data.report_text import check_policy
+
+    options = ChexpertOptions(
+        views=args.views,
+        text=check_policy(args.text),
+        prompts=args.prompts,
+        plus=args.plus_csv is not None,
+        chexbert=args.chexbert is not None,
+        excluded=args.exclude is not None,
+    )
+    return read(args.images, options, args.plus_csv, args.chexbert, args.exclude, not args.quiet)
+
+
+def read_openi(args: argparse.Namespace) -> Source:
+    """``clinclip prepare openi``."""
+    from clinclip.data.openi import OpeniOptions, read
+    from clinclip.data.report_text import check_policy
+
+    return read(args.images, args.reports, OpeniOptions(check_policy(args.text)), not args.quiet)
+
+
+READERS = {"mimic-cxr": read_mimic, "chexpert": read_chexpert, "openi": read_openi, "table": read_table}
 
 
 def report(header: dict[str, Any]) -> str:
     """What a preparation saw, as lines of counts: no ids, no paths, no text."""
     lines = []
-    for step in header["counts"]:
-        lines.append(f"  {step['step']:<36} {step['images']:>9,} images {step['studies']:>9,} studies "
-                     f"{step['patients']:>8,} patients")  # fmt: skip
+    lines += [
+        f"  {s['step']:<36} {s['images']:>9,} images {s['studies']:>9,} studies {s['patients']:>8,} patients"
+        for s in header["counts"]
+    ]
     if header.get("splits"):
         lines.append("  splits: " + ", ".join(f"{name} {count:,}" for name, count in header["splits"].items()))
     for outcome, title in (("dropped", "left out"), ("kept", "kept, but")):
@@ -209,6 +255,10 @@ def report(header: dict[str, Any]) -> str:
 def main(argv: list[str]) -> int:
     """Run the command."""
     args = parser().parse_args(argv)
+    if args.kind == "merge":
+        from clinclip.data.merge import merge
+
+        return _done(merge(args.parts, args.out), args.out)
     from clinclip.data.build import build
 
     options = build_options(args)
@@ -219,7 +269,11 @@ def main(argv: list[str]) -> int:
             f"part {args.shard} is in {args.out}; when all parts are there: clinclip prepare merge PARTS... --out DIR"
         )
         return 0
+    return _done(manifest, args.out)
+
+
+def _done(manifest: Manifest, out: Path) -> int:
     print(report(manifest.header))
-    print(f"manifest {args.out} ({manifest.hash[:12]}): {len(manifest.frame):,} images")
-    print(_NEXT.format(out=args.out), file=sys.stderr)
+    print(f"manifest {out} ({manifest.hash[:12]}): {len(manifest.frame):,} images")
+    print(_NEXT.format(out=out), file=sys.stderr)
     return 0

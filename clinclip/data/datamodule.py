@@ -233,7 +233,7 @@ class CXRDataModule(pl.LightningDataModule):
             texts,
             views=self.views,
             negations=training and self.negations > 0,
-            evaluation=not training and self.sections == "text",
+            evaluation=not training and self.sections == "text" and any(m.has_text for m in self.manifests),
             graphs=self.graphs,
         )
         if self.sections in ("findings", "impression"):
@@ -251,8 +251,8 @@ class CXRDataModule(pl.LightningDataModule):
             if not manifest.has_text:
                 raise ConfigError(
                     f"{manifest.path} was prepared for evaluation only: it has images and labels but no report text, "
-                    "and contrastive training needs text. Prepare it with text (CheXpert: --plus-csv with the reports of "
-                    "CheXpert Plus, or --prompts with label-to-prompt templates), or take it out of data.manifests"
+                    "and contrastive training needs text. Prepare it with text (CheXpert: --plus-csv with the reports "
+                    "of CheXpert Plus, or --prompts with label-to-prompt templates), or take it out of data.manifests"
                 )
 
     def _label_source(self) -> str:

@@ -5,7 +5,6 @@ Sources: the PhysioNet pages of MIMIC-CXR and MIMIC-CXR-JPG 2.0.0 and 2.1.0, and
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -122,7 +121,7 @@ def read(
     source.keep(frame["split"] != "", "split", "not in the split table")
     source.keep_views(options.views)
     _add_labels(source, layout, options.labels)
-    _keep_downloaded(source, progress)
+    source.keep_downloaded(progress)
     _add_reports(source, layout.reports, policy, rules, progress)
     return source
 
@@ -200,38 +199,6 @@ def _add_labels(source: Source, layout: Layout, labels: str) -> None:
         source.notes.append(f"table {base}: {int(blank.sum()):,} studies with no label at all")
     values = joined.fillna(NOT_MENTIONED).astype("int8").to_numpy()
     source.frame = frame.assign(**{column: values[:, i] for i, column in enumerate(TABLE_COLUMNS)})
-
-
-def _keep_downloaded(source: Source, progress: bool) -> None:
-    """Leave out studies whose folder is not there (a partial download).
-
-    A file missing from a folder that exists is a fault, left for the image policy.
-    """
-    frame = source.frame
-    folders = frame["image_path"].str.rsplit("/", n=1).str[0]
-    there: dict[str, bool] = {}
-    present: dict[str, set[str]] = {}
-    wanted = folders.unique()
-    for folder in tqdm(wanted, desc="looking for studies", unit="study", disable=not progress, leave=False):
-        parent, _, name = folder.rpartition("/")
-        if parent not in present:
-            try:
-                with os.scandir(source.root / parent) as entries:
-                    present[parent] = {entry.name for entry in entries}
-            except OSError:
-                present[parent] = set()
-        there[folder] = name in present[parent]
-    mask = folders.map(there).astype(bool)
-    if not mask.any():
-        raise LayoutError(
-            f"none of the {len(wanted):,} studies that the tables list is below {source.root / 'files'}: the tables "
-            "and the images are of different downloads, or --views leaves out everything that is there"
-        )
-    if not mask.all():
-        missing = len(wanted) - sum(there.values())
-        source.notes.append(f"partial download: {missing:,} of {len(wanted):,} studies have no image folder; left out")
-    source.keep(mask, "not downloaded", "no study folder")
-    source.count("downloaded")
 
 
 def _report_names(frame: pd.DataFrame) -> dict[str, str]:

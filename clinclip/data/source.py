@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from tqdm import tqdm
 
 from clinclip.data.drops import DropReport
-from clinclip.errors import ConfigError
+from clinclip.errors import ConfigError, LayoutError
 
 #: view policies: name -> the views it keeps, as the publishers spell them (None keeps all)
 VIEW_POLICIES: dict[str, frozenset[str] | None] = {
@@ -87,3 +89,42 @@ class Source:
             view = self.frame["view"].str.upper()
             self.keep(view.isin(views), "view", f"not in --views {spec}")
         self.count(f"views: {spec}")
+
+    def keep_downloaded(self, progress: bool = True) -> None:
+        """Leave out studies whose folder is not there (a partial download).
+
+        A file missing from a folder that exists is a fault, left for the image policy.
+
+        Args:
+            progress: show a progress bar.
+
+        Raises:
+            LayoutError: nothing is there.
+        """
+        folders = self.frame["image_path"].str.rsplit("/", n=1).str[0]
+        wanted = folders.unique()
+        there: dict[str, bool] = {}
+        # one listing a patient instead of one question a study: fast on network file systems
+        present: dict[str, set[str]] = {}
+        for folder in tqdm(wanted, desc="looking for studies", unit="study", disable=not progress, leave=False):
+            parent, _, name = folder.rpartition("/")
+            if parent not in present:
+                try:
+                    with os.scandir(self.root / parent) as entries:
+                        present[parent] = {entry.name for entry in entries}
+                except OSError:
+                    present[parent] = set()
+            there[folder] = name in present[parent]
+        mask = folders.map(there).astype(bool)
+        if not mask.any():
+            raise LayoutError(
+                f"none of the {len(wanted):,} studies that the tables list is below {self.root}: tables and images are "
+                "of different downloads, or --views leaves out everything that is there"
+            )
+        if not mask.all():
+            missing = len(wanted) - sum(there.values())
+            self.notes.append(
+                f"partial download: {missing:,} of {len(wanted):,} studies have no image folder; left out"
+            )
+        self.keep(mask, "not downloaded", "no study folder")
+        self.count("downloaded")

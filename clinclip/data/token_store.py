@@ -55,6 +55,9 @@ class TokenStore:
         """
         rows = np.asarray(rows, dtype=np.int64)
         missing = rows < 0
+        if missing.all():
+            empty = np.zeros((*rows.shape, 1), dtype=np.int64)
+            return TextBatch(torch.from_numpy(empty + self.pad_id), torch.from_numpy(empty.astype(bool)))
         safe = np.where(missing, 0, rows)
         begin = self.start[safe]
         lengths = np.where(missing, 0, self.start[safe + 1] - begin)

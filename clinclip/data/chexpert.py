@@ -1,0 +1,290 @@
+"""CheXpert, full and small, with or without the reports of CheXpert Plus -> :class:`clinclip.data.source.Source`.
+
+Sources: Irvin et al., "CheXpert", AAAI 2019; Chambon et al., "CheXpert Plus", 2024. The labels stay as published: four
+states, and "No Finding" implies nothing about "Support Devices" (other loaders zero it; ask an encoding of
+:mod:`clinclip.findings` for numbers).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from clinclip.data.chexpert_plus import add_reports
+from clinclip.data.formats import CHEXPERT_TEST, CHEXPERT_TRAIN, CHEXPERT_VALID
+from clinclip.data.manifest import TABLE_COLUMNS
+from clinclip.data.prompt_text import TEMPLATES, prompt_text
+from clinclip.data.source import Source
+from clinclip.data.tables import STATE_OF_NUMBER, Table, TableFormat, read_table
+from clinclip.errors import ConfigError, LayoutError, TableError
+from clinclip.findings import FINDINGS, LabelState, column_name
+
+NAME = "chexpert"
+DOWNLOAD = "CheXpert-v1.0-small or CheXpert-v1.0 (stanfordaimi.azurewebsites.net, 'CheXpert')"
+KNOWN_ROWS = {"train.csv": 223_414, "valid.csv": 234}
+_BATCH = "CheXpert-v1.0 batch"
+_CODES = [column_name(name) for name in FINDINGS]
+_SEX = {"Male": "M", "Female": "F", "Unknown": "", "": ""}
+
+
+@dataclass(frozen=True)
+class ChexpertOptions:
+    """What the user may choose; part of the manifest's hash.
+
+    Attributes:
+        views: a view policy.
+        text: text policy over the sections of CheXpert Plus.
+        prompts: label-to-prompt template, or None.
+        plus: whether reports of CheXpert Plus are used.
+        chexbert: whether the labels come from a CheXbert file of CheXpert Plus.
+        excluded: whether patients of a file were excluded from training.
+    """
+
+    views: str = "frontal"
+    text: str = "findings_impression"
+    prompts: str | None = None
+    plus: bool = False
+    chexbert: bool = False
+    excluded: bool = False
+
+
+def find_tables(images: Path) -> Path:
+    """The folder with ``train.csv`` or ``valid.csv``: the one given, or one below it.
+
+    Raises:
+        LayoutError: says what was found and what to download.
+    """
+    images = images.resolve()
+    candidates = [images, *sorted(p for p in images.glob("*") if p.is_dir())] if images.is_dir() else []
+    for folder in candidates:
+        if (folder / "train.csv").is_file() or (folder / "valid.csv").is_file():
+            return folder
+    found = ", ".join(sorted(p.name for p in images.iterdir())[:8]) if images.is_dir() else "no such folder"
+    raise LayoutError(
+        f"--images {images}: no train.csv or valid.csv there (found: {found or 'nothing'}); download {DOWNLOAD}"
+    )
+
+
+def read(
+    images: Path,
+    options: ChexpertOptions | None = None,
+    plus_csv: Path | None = None,
+    chexbert: Path | None = None,
+    exclude: Path | None = None,
+    progress: bool = True,
+) -> Source:
+    """Read a download without touching it.
+
+    Args:
+        images: folder of ``train.csv`` and ``valid.csv``, or the folder above it.
+        options: what to keep.
+        plus_csv: report table of CheXpert Plus.
+        chexbert: CheXbert labels of CheXpert Plus, one JSON object a line, nulls for "not mentioned".
+        exclude: file whose patients are left out of training: a CSV with a ``Path`` column (as ``chexpert_5x200.csv``),
+            or one patient a line.
+        progress: show progress bars.
+
+    Raises:
+        LayoutError: something is missing.
+        TableError: a table is damaged.
+        ConfigError: two kinds of text at once, or an unknown template.
+    """
+    options = options or ChexpertOptions()
+    if plus_csv is not None and options.prompts is not None:
+        raise ConfigError("--plus-csv and --prompts exclude each other: text comes from reports or from labels")
+    if options.prompts is not None and options.prompts not in TEMPLATES:
+        raise ConfigError(f"--prompts {options.prompts!r}: not one of {', '.join(TEMPLATES)}")
+    tables = find_tables(images)
+    # the full release comes in batches: "CheXpert-v1.0 batch 2 (train 1)" beside "... batch 1 (validate & csv)"
+    batched = tables.name.startswith(_BATCH)
+    root = tables.parent if batched else tables
+    source = Source(
+        dataset=NAME,
+        root=root,
+        frame=pd.DataFrame(),
+        options={"dataset": NAME, **vars(options)},
+        layout={"images": str(root), "release": root.name, "tables": tables.name},
+    )
+    parts = [
+        _table(source, tables / "train.csv", CHEXPERT_TRAIN, "train"),
+        _table(source, tables / "valid.csv", CHEXPERT_VALID, "validate"),
+        _test(source, root),
+    ]
+    frame = pd.concat([part for part in parts if part is not None], ignore_index=True)
+    if batched:
+        frame["image_path"] = _in_batches(root, frame)
+    source.frame = frame.sort_values("image_id", kind="stable").reset_index(drop=True)
+    source.count("listed in the tables")
+    source.keep_views(options.views)
+    if exclude is not None:
+        _exclude(source, exclude)
+    source.keep_downloaded(progress)
+    if chexbert is not None:
+        _chexbert(source, chexbert)
+    if plus_csv is not None:
+        add_reports(source, plus_csv, options.text)
+    elif options.prompts is not None:
+        _prompts(source, options.prompts)
+    else:
+        source.has_text = False
+        source.notes.append("no text: this manifest can be evaluated on, not trained on (--plus-csv, --prompts)")
+    return source
+
+
+def _in_batches(root: Path, frame: pd.DataFrame) -> list[str]:
+    """Paths below ``root`` for the full release's batches; images whose patient is in none keep their own path."""
+    home: dict[str, str] = {}
+    for folder in sorted(root.glob(f"{_BATCH}*")):
+        for inside in (folder, folder / "train", folder / "valid"):
+            if inside.is_dir():
+                with os.scandir(inside) as entries:
+                    home.update(
+                        {e.name: inside.relative_to(root).as_posix() for e in entries if e.name.startswith("pat")}
+                    )
+    out = []
+    for patient, path in zip(frame["patient_id"], frame["image_path"], strict=True):
+        out.append(f"{home[patient]}/{path.split('/', 1)[1]}" if patient in home else path)
+    return out
+
+
+def _parts(path: str) -> tuple[str, str, str] | None:
+    """(patient, study, path below the root) of a published path, whatever release prefix it carries."""
+    pieces = path.split("/")
+    for i, piece in enumerate(pieces):
+        if piece.startswith("patient") and i + 1 < len(pieces):
+            return piece, f"{piece}/{pieces[i + 1]}", "/".join(pieces[max(i - 1, 0) :])
+    return None
+
+
+def _table(source: Source, path: Path, form: TableFormat, split: str) -> pd.DataFrame | None:
+    if not path.is_file():
+        source.notes.append(f"{path.name} is not there: no {split} split")
+        return None
+    table: Table = read_table(path, form)
+    source.notes += [f"{path.name}: {note}" for note in table.notes]
+    if len(table) != KNOWN_ROWS[path.name]:
+        source.notes.append(f"{path.name}: {len(table):,} rows; the release has {KNOWN_ROWS[path.name]:,}")
+    rows = table.frame
+    parts = [_parts(cell) for cell in rows["Path"]]
+    wrong = [i for i, part in enumerate(parts) if part is None]
+    if wrong:
+        raise TableError(f"{path}: column 'Path', row {wrong[0] + 1}: not .../patientNNNNN/studyN/viewN_frontal.jpg")
+    known = [part for part in parts if part is not None]
+    view = rows["AP/PA"].where(rows["AP/PA"] != "", rows["Frontal/Lateral"].str.upper())
+    return pd.DataFrame(
+        {
+            "image_id": [part[2].rsplit(".", 1)[0] for part in known],
+            "study_id": [part[1] for part in known],
+            "patient_id": [part[0] for part in known],
+            "split": split,
+            "view": view,
+            "sex": rows["Sex"].map(_SEX),
+            "age": pd.to_numeric(rows["Age"], errors="coerce"),
+            "image_path": [part[2] for part in known],
+            "findings": "",
+            "impression": "",
+            "text": "",
+            **{column: rows[code] for column, code in zip(TABLE_COLUMNS, _CODES, strict=True)},
+        }
+    )
+
+
+def _test(source: Source, root: Path) -> pd.DataFrame | None:
+    """The test set: labels by study, images as they lie in ``test/``."""
+    found = sorted(root.glob("**/groundtruth.csv"))
+    if not found or not (root / "test").is_dir():
+        return None
+    rows = read_table(found[0], CHEXPERT_TEST).frame
+    out = []
+    for _, row in rows.iterrows():
+        part = _parts(f"{row['Study']}/view")
+        if part is None:
+            raise TableError(f"{found[0]}: column 'Study': {row['Study']!r} is not .../patientNNNNN/studyN")
+        folder = root / "test" / part[1]
+        for path in sorted(folder.glob("view*")):
+            relative = f"test/{part[1]}/{path.name}"
+            out.append(
+                {
+                    "image_id": relative.rsplit(".", 1)[0],
+                    "study_id": part[1],
+                    "patient_id": part[0],
+                    "split": "test",
+                    "view": "LATERAL" if "lateral" in path.name else "AP",
+                    "image_path": relative,
+                    "findings": "",
+                    "impression": "",
+                    "text": "",
+                    **{column: row[code] for column, code in zip(TABLE_COLUMNS, _CODES, strict=True)},
+                }
+            )
+    source.notes.append(f"test set: {len(rows):,} studies with radiologists' labels")
+    return pd.DataFrame(out) if out else None
+
+
+def _exclude(source: Source, path: Path) -> None:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TableError(f"--exclude {path}: cannot read it: {error}") from error
+    patients = set()
+    for line in lines:
+        for cell in line.split(","):
+            part = _parts(cell.strip() + "/")
+            if part is not None:
+                patients.add(part[0])
+    if not patients:
+        raise TableError(f"--exclude {path}: names no patient (patientNNNNN), neither alone nor in a Path column")
+    lost = source.frame["patient_id"].isin(patients) & (source.frame["split"] == "train")
+    source.notes.append(f"excluded from training: {int(lost.sum()):,} images of {len(patients):,} listed patients")
+    source.keep(~lost, "excluded patient", "listed in --exclude")
+    source.count("without excluded patients")
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+    with path.open(encoding="utf-8") as stream:
+        for number, line in enumerate(stream, 1):
+            if line.strip():
+                try:
+                    yield number, json.loads(line)
+                except ValueError as error:
+                    raise TableError(f"{path}: line {number} is not JSON ({error})") from error
+
+
+def _chexbert(source: Source, path: Path) -> None:
+    """Replace the labels by those of a CheXbert file; images that it lacks become "not mentioned"."""
+    states: dict[str, list[int]] = {}
+    for number, record in _json_lines(path):
+        missing = [name for name in ("path_to_image", *FINDINGS) if name not in record]
+        if missing:
+            raise TableError(f"{path}: line {number} lacks {', '.join(missing)}")
+        codes = []
+        for name in FINDINGS:
+            value = record[name]
+            state = LabelState.NOT_MENTIONED if value is None else STATE_OF_NUMBER.get(value)  # type: ignore[arg-type]
+            if state is None:
+                raise TableError(f"{path}: line {number}: {name} is {value!r}; allowed: 1, 0, -1 or null")
+            codes.append(state.code)
+        states[str(record["path_to_image"]).rsplit(".", 1)[0]] = codes
+    nothing = [LabelState.NOT_MENTIONED.code] * len(FINDINGS)
+    known = source.frame["image_id"].isin(states)
+    if not known.any():
+        raise TableError(f"{path}: holds none of the images; is it the CheXbert file of CheXpert Plus?")
+    if not known.all():
+        source.notes.append(f"{int((~known).sum()):,} images have no CheXbert labels: kept as not mentioned")
+    values = np.asarray([states.get(image, nothing) for image in source.frame["image_id"]], dtype=np.int8)
+    source.frame = source.frame.assign(**{column: values[:, i] for i, column in enumerate(TABLE_COLUMNS)})
+
+
+def _prompts(source: Source, template: str) -> None:
+    codes = source.frame[list(TABLE_COLUMNS)].to_numpy()
+    texts = [prompt_text([LabelState.from_code(code) for code in row], template) for row in codes]
+    source.frame = source.frame.assign(text=texts)
+    source.notes.append(f"text made from labels by the template {template!r}: it says no more than the labels")
+    source.keep(source.frame["text"] != "", "no text", f"labels say nothing to --prompts {template}")
+    source.count(f"prompts: {template}")

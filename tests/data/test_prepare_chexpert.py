@@ -1,0 +1,160 @@
+"""`clinclip prepare chexpert`: releases, labels, and the three ways to text or none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from clinclip.data.build import BuildOptions, build
+from clinclip.data.chexpert import ChexpertOptions, read
+from clinclip.data.datamodule import CXRDataModule
+from clinclip.data.prompt_text import prompt_text
+from clinclip.errors import ConfigError, LayoutError, TableError
+from clinclip.findings import FINDINGS, LabelState
+from clinclip.images import CacheOptions
+from tests.data.trees import CHEXPERT_HEADER, write_chexpert, write_csv, write_plus
+
+SMALL = BuildOptions(cache=CacheOptions(size=32))
+
+
+def found(root: Path, plus: Path | None = None, **options: object):
+    choice = ChexpertOptions(**{k: v for k, v in options.items() if k in ("views", "text", "prompts")})
+    extra = {k: v for k, v in options.items() if k in ("exclude", "chexbert")}
+    return read(root, choice, plus, progress=False, **extra)
+
+
+@pytest.mark.parametrize("release", ["CheXpert-v1.0-small", "CheXpert-v1.0"])
+def test_tables_and_labels(tmp_path: Path, release: str) -> None:
+    write_chexpert(tmp_path, release, test=True)
+    source = found(tmp_path, views="all")
+    frame = source.frame.set_index("image_id")
+    assert len(frame) == 7
+    assert frame["split"].value_counts().to_dict() == {"train": 5, "validate": 1, "test": 1}
+    row = frame.loc["train/patient00002/study1/view1_frontal"]
+    assert (row["patient_id"], row["study_id"], row["view"]) == ("patient00002", "patient00002/study1", "AP")
+    assert (row["sex"], row["age"]) == ("M", 42)
+    assert (row["table_edema"], row["table_pneumonia"], row["table_pneumothorax"]) == (1, -1, 0)
+    assert row["table_fracture"] == -2
+    assert frame.loc["train/patient00002/study1/view2_lateral", "view"] == "LATERAL"
+    assert frame.loc["test/patient64741/study1/view1_frontal", "table_fracture"] == 1
+    # No Finding says nothing about Support Devices here
+    assert frame.loc["train/patient00001/study1/view1_frontal", "table_support_devices"] == -2
+    assert len(found(tmp_path / release).frame) == 6
+    assert any("the release has 223,414" in note for note in source.notes)
+
+
+def test_batches_of_the_full_release(tmp_path: Path) -> None:
+    root = write_chexpert(tmp_path, "whole", prefix="CheXpert-v1.0")
+    first, second = (
+        tmp_path / "full" / "CheXpert-v1.0 batch 1 (validate & csv)",
+        tmp_path / "full" / "CheXpert-v1.0 batch 2 (train 1)",
+    )
+    first.mkdir(parents=True)
+    for name in ("train.csv", "valid.csv", "valid"):
+        (root / name).rename(first / name)
+    (root / "train").rename(second)
+    for given in (tmp_path / "full", first):
+        source = found(given)
+        assert all((source.root / path).is_file() for path in source.frame["image_path"])
+        assert len(source.frame) == 5
+
+
+def test_without_text_fit_refuses_and_evaluation_works(tmp_path: Path) -> None:
+    root = write_chexpert(tmp_path)
+    manifest = build(found(root), tmp_path / "m", SMALL, progress=False)
+    assert manifest is not None
+    assert not manifest.has_text
+    data = CXRDataModule([str(tmp_path / "m")], batch_size=2, num_workers=0, image_size=32)
+    with pytest.raises(ConfigError, match=r"no report text.*--plus-csv.*--prompts"):
+        data.setup("fit")
+    data.setup("validate")
+    batch = next(iter(data.val_dataloader()))
+    assert batch.image.shape == (1, 1, 32, 32)
+    assert batch.labels[0, FINDINGS.index("Edema")] == 1
+    assert not batch.text.mask.any()
+
+
+def test_text_from_chexpert_plus(tmp_path: Path) -> None:
+    root = write_chexpert(tmp_path)
+    plus = write_plus(
+        tmp_path / "df_chexpert_plus_240401.csv",
+        {
+            "train/patient00001/study1/view1_frontal.jpg": ("", "1. No acute\n   disease."),
+            "train/patient00002/study1/view1_frontal.jpg": ("Mild edema.", "Edema."),
+            "train/patient00003/study1/view1_frontal.jpg": ("", "___"),
+            "valid/patient64541/study1/view1_frontal.jpg": ("Edema is noted.", ""),
+        },
+    )
+    source = found(root, plus)
+    texts = dict(zip(source.frame["patient_id"], source.frame["text"], strict=True))
+    assert texts == {
+        "patient00001": "1. No acute disease.",
+        "patient00002": "Mild edema.\nEdema.",
+        "patient64541": "Edema is noted.",
+    }
+    assert source.drops.counts("dropped") == {"view": 1, "no report": 1, "no text": 1}
+    assert any("2 of 4 reports have findings" in note for note in source.notes)
+    manifest = build(source, tmp_path / "m", SMALL, progress=False)
+    assert manifest is not None
+    assert manifest.has_text
+    data = CXRDataModule([str(tmp_path / "m")], batch_size=2, num_workers=0, image_size=32)
+    data.setup("fit")
+    assert next(iter(data.train_dataloader())).text.mask.any(dim=1).all()
+
+
+def test_text_from_prompts(tmp_path: Path) -> None:
+    source = found(write_chexpert(tmp_path), prompts="statements")
+    texts = dict(zip(source.frame["patient_id"], source.frame["text"], strict=True))
+    assert texts["patient00001"] == "No acute cardiopulmonary abnormality."
+    assert texts["patient00002"] == "There is pulmonary edema. Possible pneumonia. There is no pneumothorax."
+    assert any("made from labels" in note for note in source.notes)
+    states = [LabelState.NOT_MENTIONED] * 14
+    for name in ("Cardiomegaly", "Fracture", "Edema"):
+        states[FINDINGS.index(name)] = LabelState.PRESENT
+    assert prompt_text(states, "present") == "There is cardiomegaly, pulmonary edema and a fracture."
+    assert prompt_text([LabelState.ABSENT] * 14, "present") == ""
+    assert prompt_text([LabelState.ABSENT] * 14, "statements").endswith("fracture or support devices.")
+    with pytest.raises(ConfigError, match="--prompts 'poem'"):
+        found(tmp_path, prompts="poem")
+    with pytest.raises(ConfigError, match="exclude each other"):
+        found(tmp_path, tmp_path / "plus.csv", prompts="present")
+
+
+def test_excluded_patients(tmp_path: Path) -> None:
+    root = write_chexpert(tmp_path)
+    listed = write_csv(tmp_path / "chexpert_5x200.csv", ["Path", "Edema"],
+                       [["CheXpert-v1.0/train/patient00002/study1/view1_frontal.jpg", 1]])  # fmt: skip
+    source = found(root, exclude=listed)
+    assert "patient00002" not in set(source.frame["patient_id"])
+    assert len(source.frame) == 4
+    empty = tmp_path / "empty.txt"
+    empty.write_text("nothing\n")
+    with pytest.raises(TableError, match="names no patient"):
+        found(root, exclude=empty)
+
+
+def test_chexbert_labels(tmp_path: Path) -> None:
+    root = write_chexpert(tmp_path)
+    record = {"path_to_image": "train/patient00002/study1/view1_frontal.jpg", **dict.fromkeys(FINDINGS)}
+    path = tmp_path / "report_fixed.json"
+    path.write_text(json.dumps({**record, "Edema": 0.0, "Fracture": 1.0, "Pneumonia": -1.0}) + "\n")
+    frame = found(root, chexbert=path).frame.set_index("patient_id")
+    assert frame.loc["patient00002", ["table_edema", "table_fracture", "table_pneumonia"]].tolist() == [0, 1, -1]
+    assert (frame.loc["patient00003"].filter(like="table_") == -2).all()
+    path.write_text(json.dumps({**record, "Edema": 2}) + "\n")
+    with pytest.raises(TableError, match="Edema is 2"):
+        found(root, chexbert=path)
+
+
+def test_refusals(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match=r"no train\.csv or valid\.csv"):
+        found(tmp_path)
+    root = write_chexpert(tmp_path)
+    rows = [
+        ["CheXpert-v1.0-small/valid/patient64541/study1/view1_frontal.jpg", "Male", 73, "Frontal", "AP", *[""] * 14]
+    ]
+    write_csv(root / "valid.csv", CHEXPERT_HEADER, rows)
+    with pytest.raises(TableError, match=r"valid\.csv: column 'No Finding', line 2.*must not occur"):
+        found(root)

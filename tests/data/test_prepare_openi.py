@@ -1,0 +1,56 @@
+"""`clinclip prepare openi`: sections by label, one patient a report, seeded split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clinclip.data.build import BuildOptions, build
+from clinclip.data.openi import OpeniOptions, read
+from clinclip.errors import DataError, ImageError, LayoutError
+from clinclip.images import CacheOptions
+from tests.data.trees import write_openi
+
+SMALL = BuildOptions(cache=CacheOptions(size=32), fractions=(0.5, 0.25, 0.25))
+
+
+def test_whole_way(tmp_path: Path) -> None:
+    base = write_openi(tmp_path / "openi")
+    source = read(base, progress=False)
+    assert len(source.frame) == 8
+    row = source.frame.iloc[0]
+    # by label: the order of the sections does not matter, and nothing is chosen by comparing strings
+    assert row["findings"] == "Heart size is normal. No pneumothorax. Small left effusion."
+    assert row["impression"] == "Small left pleural effusion in patient number 1."
+    assert row["text"] == f"{row['findings']}\n{row['impression']}"
+    assert any("the collection has 3,955" in note for note in source.notes)
+    manifest = build(source, tmp_path / "m", SMALL, progress=False)
+    assert manifest is not None
+    assert manifest.frame.groupby("patient_id")["split"].nunique().max() == 1
+    assert manifest.frame["split"].value_counts().to_dict() == {"train": 4, "validate": 2, "test": 2}
+    assert not manifest.header["labels"]["table"]
+
+
+def test_policies_and_layouts(tmp_path: Path) -> None:
+    base = write_openi(tmp_path / "openi")
+    only = read(base / "NLMCXR_png", base / "ecgen-radiology", OpeniOptions("impression"), progress=False)
+    assert only.frame["text"].str.startswith("Small left").all()
+    # images given, reports beside them
+    assert len(read(base / "NLMCXR_png", progress=False).frame) == 8
+    (base / "ecgen-radiology" / "1.xml").write_text("<eCitation><uId id='CXR1'/></eCitation>")
+    assert any("1 reports name no image" in note for note in read(base, progress=False).notes)
+
+
+def test_faults(tmp_path: Path) -> None:
+    with pytest.raises(LayoutError, match="NLMCXR_png"):
+        read(tmp_path, progress=False)
+    base = write_openi(tmp_path / "openi")
+    (base / "NLMCXR_png" / "CXR2_1_IM-0001-3001.png").unlink()
+    source = read(base, progress=False)
+    assert any("1 images that the reports name are not there" in note for note in source.notes)
+    with pytest.raises(ImageError, match="CXR2_1_IM-0001-3001"):
+        build(source, tmp_path / "m", SMALL, progress=False)
+    (base / "ecgen-radiology" / "3.xml").write_text("<eCitation><uId")
+    with pytest.raises(DataError, match=r"3\.xml: not an Open-i report"):
+        read(base, progress=False)
