@@ -18,9 +18,9 @@ def parser() -> argparse.ArgumentParser:
     build = commands.add_parser(
         "build",
         help="build a benchmark from a manifest",
-        description="Rewrite every report into one finding a sentence without comparisons, choose a positive finding, and "
-        "write the report, its negation and the report without the finding. Normal studies are left out. The file holds "
-        "report text: treat it as patient data.",
+        description="Rewrite every report into one finding a sentence without comparisons, choose a positive finding, "
+        "and write the report, its negation and the report without the finding. Normal studies are left out. The file "
+        "holds report text: treat it as patient data.",
     )
     build.add_argument("--manifest", required=True, type=Path, help="a prepared manifest")
     build.add_argument("--out", required=True, type=Path, help="JSON to write, {source: {image id: {chosen, ...}}}")

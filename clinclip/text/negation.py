@@ -253,7 +253,7 @@ def _read_back(
     wanted = LabelState.ABSENT if kind == "negate" else LabelState.NOT_MENTIONED
     if after[finding] is not wanted:
         return Attempt(kind, finding, None, f"reads back as {after[finding]}")
-    changed = unentailed_change(subject.labels, after, {finding})
+    changed = unentailed_change(subject.labels, after, (finding,))
     if changed is not None:
         return Attempt(kind, finding, None, "another label changed")
     edited = EditedReport(

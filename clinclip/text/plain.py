@@ -3,7 +3,8 @@
 The benchmark was made by three passes of a hosted language model (method.md 4): (1) split a report into sentences of
 one finding each, lists of negations expanded, remarks on procedure, quality and positioning dropped; (2) delete
 comparisons with earlier studies, keep negations; (3) delete the sentences about the chosen finding. This does (1)
-and (2); the third is :func:`clinclip.text.omit`. Every sentence is read back: it must say of its finding what the report said.
+and (2); the third is :func:`clinclip.text.omit`. Every sentence is read back: it must say of its finding what the
+report said.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from functools import cached_property, lru_cache
 
 from clinclip.findings import FINDINGS, NO_FINDING, PARENT, LabelState
@@ -88,19 +89,32 @@ class Subject:
         return [a for a in self.assertions if a.finding == finding and a.state in states and a.rule not in SILENT_RULES]
 
 
-def unentailed_change(before: dict[str, LabelState], after: dict[str, LabelState], changed: set[str]) -> str | None:
+def unentailed_change(
+    before: Mapping[str, LabelState],
+    after: Mapping[str, LabelState],
+    fell: Collection[str],
+    rose: Collection[str] = (),
+) -> str | None:
     """The first label that an edit changed although nothing entails it, or None.
 
-    Entailed are the edited findings themselves, No Finding, and a parent that was positive or uncertain only through
-    the edited finding: it may fall, never rise.
+    Entailed are the edited findings themselves, No Finding, a parent that was asserted and falls with ``fell``, and a
+    parent that becomes asserted with ``rose``.
+
+    Args:
+        before: The 14 states of the source.
+        after: The 14 states re-derived after the edit.
+        fell: Findings that were taken out or denied.
+        rose: Findings that were put in.
     """
-    parents = {p for f in changed for p in ancestors(f)}
+    falling = {p for f in fell for p in ancestors(f)}
+    rising = {p for f in rose for p in ancestors(f)}
     asserted = {LabelState.PRESENT, LabelState.UNCERTAIN}
     for finding in FINDINGS:
-        if finding in changed or finding == NO_FINDING or before[finding] is after[finding]:
+        if finding in fell or finding in rose or finding == NO_FINDING or before[finding] is after[finding]:
             continue
-        fell = before[finding] in asserted and after[finding] is not LabelState.PRESENT
-        if finding in parents and fell:
+        if finding in falling and before[finding] in asserted and after[finding] is not LabelState.PRESENT:
+            continue
+        if finding in rising and after[finding] in asserted:
             continue
         return finding
     return None

@@ -70,6 +70,11 @@ PLACE_NOUNS = _words(
     "field fields left right upper lower middle mid hila hilum ribs rib fissure fissures angle angles segment segments "
     "third thirds portion portions aspect aspects laterally medially posteriorly anteriorly"
 )
+#: Sides and places that may stand before a finding.
+PLACE_WORDS = _words(
+    "left right bilateral left-sided right-sided upper lower middle mid lobe lung bibasilar basilar basal bibasal "
+    "apical biapical perihilar retrocardiac lingular midlung multifocal diffuse"
+)
 #: Observations outside the 14 that a sentence may state beside a finding; a clause with one is worth keeping.
 OTHER_NOUNS = _words(
     "aorta hernia scoliosis spine spondylosis kyphosis clips wires sternotomy granuloma granulomas calcification "
