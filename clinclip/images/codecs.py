@@ -37,6 +37,8 @@ HTJ2K = "1.2.840.10008.1.2.4.203"
 _JPEG_2000_FAMILY = frozenset({JPEG_2000_LOSSLESS, JPEG_2000, HTJ2K_LOSSLESS, HTJ2K_RPCL, HTJ2K})
 _JPEG_FAMILY = frozenset({JPEG_BASELINE, JPEG_EXTENDED, JPEG_LOSSLESS, JPEG_LOSSLESS_SV1})
 _JPEG_LS_FAMILY = frozenset({JPEG_LS_LOSSLESS, JPEG_LS_NEAR})
+#: Syntaxes in which `decode_frame` also decodes colour.
+COLOUR = _JPEG_LS_FAMILY | {JPEG_LOSSLESS, JPEG_LOSSLESS_SV1}
 #: Syntaxes whose frames `decode_frame` can decode when imagecodecs is installed.
 KNOWN = _JPEG_FAMILY | _JPEG_LS_FAMILY | _JPEG_2000_FAMILY | {RLE}
 
@@ -71,28 +73,27 @@ def missing(path: str | PathLike[str], syntax: str) -> DecoderMissingError:
 
 
 def decode_frame(
-    data: bytes, path: str | PathLike[str], syntax: str, height: int, width: int, dtype: np.dtype
+    data: bytes, path: str | PathLike[str], syntax: str, shape: tuple[int, ...], dtype: np.dtype
 ) -> NDArray:
-    """Decode one single-channel frame.
+    """Decode one frame.
 
     Args:
         data: The frame, all its fragments joined.
         path: The file, for messages.
         syntax: Transfer syntax UID, one for which `has_decoder` is true.
-        height: Rows by the DICOM header.
-        width: Columns by the DICOM header.
+        shape: (H, W) by the DICOM header; or (H, W, 3) for colour, in JPEG-LS and lossless JPEG only.
         dtype: Unsigned type of Bits Allocated.
 
     Returns:
-        (height, width) of ``dtype``, or of a narrower or signed type that the code stream states.
+        Pixels of that shape and of ``dtype``, or of a narrower or signed type that the code stream states.
 
     Raises:
         ImageDecodeError: Damaged, or of another size than the DICOM header says.
         DecoderMissingError: No decoder for this kind of frame.
     """
     if syntax == RLE:
-        return _decode_rle(data, path, height, width, dtype)
-    _check_frame_header(data, path, syntax, height, width)
+        return _decode_rle(data, path, shape[0], shape[1], dtype)
+    _check_frame_header(data, path, syntax, shape)
     if syntax in _JPEG_FAMILY and is_dct(jpeg_info(data, path)):
         return decode_jpeg(data, path)[0]
     try:
@@ -113,14 +114,14 @@ def decode_frame(
         raise ImageDecodeError(path, f"damaged {NAMES[syntax]} frame: {error}") from error
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
-    if pixels.shape != (height, width):
-        raise ImageDecodeError(path, f"its frame decodes to {pixels.shape}, the DICOM header says {height} x {width}")
+    if pixels.shape != shape:
+        raise ImageDecodeError(path, f"its frame decodes to {pixels.shape}, the DICOM header says {shape}")
     if pixels.dtype.itemsize > dtype.itemsize:
         raise ImageDecodeError(path, f"its frame has {pixels.dtype} samples, the DICOM header says {dtype}")
     return pixels
 
 
-def _check_frame_header(data: bytes, path: str | PathLike[str], syntax: str, height: int, width: int) -> None:
+def _check_frame_header(data: bytes, path: str | PathLike[str], syntax: str, shape: tuple[int, ...]) -> None:
     """The size inside the code stream must be that of the DICOM header: decoders allocate what the stream says."""
     if syntax in _JPEG_2000_FAMILY:
         at = data.find(b"\xff\x4f\xff\x51", 0, 4096)  # start of code stream + SIZ; some writers wrap it into JP2 boxes
@@ -134,13 +135,14 @@ def _check_frame_header(data: bytes, path: str | PathLike[str], syntax: str, hei
     else:
         info = jpeg_info(data, path)
         found, components = (info.height, info.width), info.components
-    if found != (height, width) or components != 1:
+    samples = shape[2] if len(shape) == 3 else 1
+    if found != shape[:2] or components != samples:
         raise ImageDecodeError(
             path,
             f"its {NAMES[syntax]} frame is {found[0]} x {found[1]} with {components} components, the DICOM header says "
-            f"{height} x {width} with 1",
+            f"{shape[0]} x {shape[1]} with {samples}",
         )
-    check_size(path, height, width, 2)
+    check_size(path, shape[0], shape[1], 2 * samples)
 
 
 def _decode_rle(data: bytes, path: str | PathLike[str], height: int, width: int, dtype: np.dtype) -> NDArray:

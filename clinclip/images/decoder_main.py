@@ -20,12 +20,11 @@ MEMORY_ABOVE_START = 900 * 2**20
 
 
 def frame(header: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], memoryview]:
-    """Decode one compressed DICOM frame: (path, syntax, height, width, dtype) -> array."""
+    """Decode one compressed DICOM frame: (path, syntax, shape, dtype) -> array."""
     from clinclip.images.codecs import decode_frame
 
-    pixels = decode_frame(
-        payload, header["path"], header["syntax"], header["height"], header["width"], np.dtype(header["dtype"])
-    )
+    shape, dtype = tuple(header["shape"]), np.dtype(header["dtype"])
+    pixels = decode_frame(payload, header["path"], header["syntax"], shape, dtype)
     return as_message(pixels)
 
 

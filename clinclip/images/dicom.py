@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from clinclip.errors import ConfigError, ImageDecodeError, ImageError
 from clinclip.images import codecs
+from clinclip.images.decoder_process import call_decoder
 from clinclip.images.limits import MAX_DECODED_BYTES, check_size
 
 if TYPE_CHECKING:
@@ -171,11 +172,15 @@ def _read_open(path: str | PathLike[str], file: _BoundedFile) -> Stored:
         given = header.file_meta.get("TransferSyntaxUID") if hasattr(header, "file_meta") else None
         implicit = header.original_encoding[0]
         syntax = str(given) if given else (IMPLICIT if implicit else EXPLICIT)
+    if header.get("Rows") is None:
+        raise ImageDecodeError(path, "it is a DICOM file without an image (a report, a plan, a directory) or cut off")
     height, width = _whole(header, path, "Rows"), _whole(header, path, "Columns")
     samples, bits = _whole(header, path, "SamplesPerPixel", 1), _whole(header, path, "BitsAllocated", 16)
     frames = _whole(header, path, "NumberOfFrames", 1)
     if bits not in (1, 8, 16, 32, 64) or samples not in (1, 3):
         raise ImageDecodeError(path, f"{samples} samples of {bits} bits a pixel; 1 or 3 of 1 to 64 bits are known")
+    if samples == 3 and bits > 16:
+        raise ImageDecodeError(path, f"colour of {bits} bits a sample; at most 16 are known")
     if frames > 1:
         raise ImageDecodeError(path, f"it holds {frames} frames; a radiograph has one. Export the frame you mean")
     check_size(path, height, width, samples * max(1, bits // 8))
@@ -187,14 +192,16 @@ def _read_open(path: str | PathLike[str], file: _BoundedFile) -> Stored:
     if tag != (0x7FE0, 0x0010) and not compressed:
         kind = {(0x7FE0, 0x0008): "<f4", (0x7FE0, 0x0009): "<f8"}[tag]
         return Stored(_native(path, source, length, height, width, np.dtype(kind)), header)
-    plain = samples == 1 and bits in (8, 16) and str(header.get("PhotometricInterpretation")) != "PALETTE COLOR"
+    photometric = str(header.get("PhotometricInterpretation", "")).strip()
+    dtype = np.dtype(f"<u{max(1, bits // 8)}")
+    plain = samples == 1 and bits in (8, 16) and photometric != "PALETTE COLOR"
     if plain and not compressed and syntax != _BIG_ENDIAN:
-        pixels = _native(path, source, length, height, width, np.dtype(f"<u{bits // 8}"))
-        return Stored(_as_declared(pixels, header, bits), header)
+        return Stored(_as_declared(_native(path, source, length, height, width, dtype), header, bits), header)
     if plain and compressed and codecs.has_decoder(syntax):
-        data = _join_fragments(path, source)
-        pixels = _decode(path, data, syntax, height, width, np.dtype(f"u{bits // 8}"))
+        pixels = _decode(path, _join_fragments(path, source), syntax, (height, width), dtype)
         return Stored(_as_declared(pixels, header, bits), header)
+    if samples == 3 and photometric == "RGB" and syntax in codecs.COLOUR and codecs.has_decoder(syntax):
+        return Stored(_decode(path, _join_fragments(path, source), syntax, (height, width, 3), dtype), header)
     return Stored(_by_plugin(path, compressed), header)
 
 
@@ -278,20 +285,16 @@ def _join_fragments(path: str | PathLike[str], source: Any) -> bytes:
     return b"".join(parts)
 
 
-def _decode(path: str | PathLike[str], data: bytes, syntax: str, height: int, width: int, dtype: np.dtype) -> NDArray:
+def _decode(path: str | PathLike[str], data: bytes, syntax: str, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
     """Decode a compressed frame, in the helper process unless this is it."""
-    from clinclip.images.decoder_process import call_decoder
-
     if syntax == codecs.RLE:  # plain Python, cannot crash
-        return codecs.decode_frame(data, path, syntax, height, width, dtype)
-    header = {"op": "frame", "syntax": syntax, "height": height, "width": width, "dtype": dtype.str}
-    return call_decoder(path, header, data, lambda: codecs.decode_frame(data, path, syntax, height, width, dtype))
+        return codecs.decode_frame(data, path, syntax, shape, dtype)
+    header = {"op": "frame", "syntax": syntax, "shape": shape, "dtype": dtype.str}
+    return call_decoder(path, header, data, lambda: codecs.decode_frame(data, path, syntax, shape, dtype))
 
 
 def _by_plugin(path: str | PathLike[str], compressed: bool) -> NDArray:
     """Colour, bit-packed, big-endian and rarely seen syntaxes: by pydicom and whatever plugins it finds."""
-    from clinclip.images.decoder_process import call_decoder
-
     if not compressed:
         return pydicom_pixels(path)
     return call_decoder(path, {"op": "plugin"}, b"", lambda: pydicom_pixels(path))
@@ -320,7 +323,7 @@ def pydicom_pixels(path: str | PathLike[str]) -> NDArray:
             pixels = dataset.pixel_array
             if str(dataset.PhotometricInterpretation) == "PALETTE COLOR":
                 pixels = apply_color_lut(pixels, dataset)
-            return np.ascontiguousarray(pixels)
+            return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
     except ImageError:
         raise
     except parser_errors() as error:

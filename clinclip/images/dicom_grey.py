@@ -67,17 +67,16 @@ def decode_dicom(
     try:
         pixels = _modality_lut(pixels, header)
         levels = _grey_levels(header, window, float(pixels.min()), float(pixels.max()))
+        if pixels.dtype.kind == "f" or pixels.dtype.itemsize > 2:
+            grey = _by_rows(pixels, levels)
+        else:
+            table = levels(stored_values(pixels.dtype).astype(np.float64))
+            if mode == "fast" and not equalized and shape != size and pixels.dtype != np.int8:
+                return apply_table(reduce_area_fast(pixels, shape), table), size
+            grey = apply_table(pixels, table)
     except parser_errors() as error:
-        raise ImageDecodeError(
-            path, f"its grey-level tables or windows are damaged ({type(error).__name__})"
-        ) from error
-    if pixels.dtype.kind == "f" or pixels.dtype.itemsize > 2:
-        grey = _by_rows(pixels, levels)
-    else:
-        table = levels(stored_values(pixels.dtype).astype(np.float64))
-        if mode == "fast" and not equalized and shape != size and pixels.dtype != np.int8:
-            return apply_table(reduce_area_fast(pixels, shape), table), size
-        grey = apply_table(pixels, table)
+        reason = f"its grey-level tables or windows are damaged ({type(error).__name__})"
+        raise ImageDecodeError(path, reason) from error
     return reduce_area(equalize(grey) if equalized else grey, shape), size
 
 

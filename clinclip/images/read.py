@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clinclip.errors import ConfigError, ImageDecodeError, ImageMissingError, ImageTooLargeError
-from clinclip.images.grey import Target, equalize, minmax_to_8bit, reduce_area, reduce_area_fast, shorter_side
+from clinclip.images.grey import Target, equalize, luma, minmax_to_8bit, reduce_area, reduce_area_fast, shorter_side
 from clinclip.images.limits import MAX_FILE_BYTES
 
 Mode = Literal["strict", "fast"]
@@ -141,11 +141,12 @@ def _jpeg(path: str | PathLike[str], mode: Mode, target: Target | None) -> tuple
         from clinclip.images.decoder_process import call_decoder
 
         syntax, dtype = codecs.JPEG_LOSSLESS, np.dtype("u2" if info.precision > 8 else "u1")
-        header = {"op": "frame", "syntax": syntax, "height": info.height, "width": info.width, "dtype": dtype.str}
-        pixels = call_decoder(
-            path, header, data, lambda: codecs.decode_frame(data, path, syntax, info.height, info.width, dtype)
-        )
-        return pixels if pixels.dtype == np.uint8 else minmax_to_8bit(pixels), (info.height, info.width)
+        size = (info.height, info.width)
+        shape = size if info.components == 1 else (*size, info.components)
+        header = {"op": "frame", "syntax": syntax, "shape": shape, "dtype": dtype.str}
+        pixels = call_decoder(path, header, data, lambda: codecs.decode_frame(data, path, syntax, shape, dtype))
+        pixels = luma(np.ascontiguousarray(pixels[:, :, ::-1])) if pixels.ndim == 3 else pixels
+        return pixels if pixels.dtype == np.uint8 else minmax_to_8bit(pixels), size
     pixels, size = decode_jpeg(data, path, target if mode == "fast" else None)
     return pixels, size
 

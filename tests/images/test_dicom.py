@@ -199,7 +199,10 @@ def test_colour_palette_bits_big_endian_and_float(phantom, tmp_path):
     grey.PixelData = twelve.astype(">u2").tobytes()
     grey["PixelData"].VR = "OW"
     pydicom.dcmwrite(tmp_path / "big.dcm", grey, implicit_vr=False, little_endian=False)
-    assert np.array_equal(read_image(tmp_path / "big.dcm"), published_recipe(twelve, "MONOCHROME2"))
+    big = read_image(tmp_path / "big.dcm")
+    assert np.array_equal(big, published_recipe(twelve, "MONOCHROME2"))
+    fast = read_image(tmp_path / "big.dcm", mode="fast", min_size=25)
+    assert np.abs(fast.astype(int) - area(big, (30, 25))).mean() <= 1
 
     wide = pydicom.dcmread(path)
     values = twelve.astype(np.uint32) * 70_000
@@ -231,7 +234,8 @@ def test_file_without_preamble(phantom, tmp_path):
 @pytest.mark.parametrize(
     ("tags", "reason"),
     [
-        ({"Rows": None}, "Rows is missing"),
+        ({"Rows": None}, "without an image"),
+        ({"Columns": None}, "Columns is missing"),
         ({"Columns": 0}, "Columns is not positive"),
         ({"NumberOfFrames": 4}, "4 frames"),
         ({"Rows": 121}, "pixel data have"),
