@@ -35,6 +35,7 @@ def label_report(report: str) -> dict[str, LabelState]:
                     normal = True
                     names = concept.absent
                 else:
+                    normal = normal or concept.finding == NO_FINDING
                     names = (concept.finding,) if concept.finding else ()
                     if concept.finding is None and not options & {"incidental", "process"}:
                         abnormal = True

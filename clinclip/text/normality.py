@@ -10,13 +10,17 @@ from __future__ import annotations
 from clinclip.findings import LabelState
 from clinclip.text import roles as r
 from clinclip.text.lexicon.build import Concept, Lexicon
-from clinclip.text.scopes import Clauses, Cue
+from clinclip.text.cues import Cue
+from clinclip.text.scopes import Clauses
 
 _LIST = r.AND | r.OR | r.COMMA
 #: words without a lexicon entry that may stand between a subject and its predicate
 MAX_GAP = 7
 #: When several predicates describe one subject, the first class in this order speaks ("stable and normal").
 _ORDER = ("enlarged", "abnormal", "blunted", "borderline", "normal", "clear", "sharp", "intact", "unclear", "stable")
+
+#: classes whose denial denies the finding
+_ABNORMAL = frozenset({"enlarged", "abnormal", "blunted"})
 
 Statement = tuple[Concept, int, int, LabelState, str, int, int]
 
@@ -125,7 +129,7 @@ def statements(c: Clauses, cues: list[Cue], lex: Lexicon) -> list[Statement]:
             for concept, state_name, table_rule in meanings:
                 state = LabelState(state_name)
                 if negated:
-                    if state is not LabelState.PRESENT:
+                    if name not in _ABNORMAL:
                         continue
                     state = LabelState.ABSENT
                 if excepted and state is LabelState.ABSENT:

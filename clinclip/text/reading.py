@@ -12,7 +12,8 @@ from clinclip.findings import LabelState
 from clinclip.text import roles as r
 from clinclip.text.lexicon.build import UNKNOWN, Concept, Entry, Lexicon, lexicon
 from clinclip.text.normality import statements
-from clinclip.text.scopes import Clauses, Cue, decide
+from clinclip.text.cues import Cue, decide
+from clinclip.text.scopes import Clauses
 from clinclip.text.words import split_words
 
 Hit = tuple[int, int, Entry]

@@ -50,10 +50,19 @@ RELATIVE = 1 << 39  # which, that, who
 SUGGEST = 1 << 40  # suggest, indicate, explain: continues "no findings that ..."
 THE = 1 << 41
 AFTER = 1 << 42  # after, due to, because of, secondary to: ends every reach forward
-DEVICE_STATE = 1 << 43  # reserved for device wording: in place, terminates in
+NEAR = 1 << 43  # the cue reaches no further than its neighbour: "pain-free"
 QUESTION = 1 << 44  # "?"
 SUPERIMPOSED = 1 << 45  # superimposed, underlying: begins the noun phrase that a later cue is about
 COPULA = 1 << 46  # is, are, appears: links an anatomy to its predicate
+DEGREE = 1 << 47  # significant, definite: may stand between "no" and "change"
+CHANGE_NOUN = 1 << 48  # change, worsening: "no" before it denies the change, not the thing
+NEG_NEAR = 1 << 49  # a minus sign: denies the next item only
+DISEASE_HISTORY = 1 << 50  # known, prior: history for a diagnosis, not for a picture
+COMPARISON = 1 << 51  # "prior study showed": says what was
+OTHER_PERSON = 1 << 52  # mother: another subject when it has a verb of its own
+PERSON_VERB = 1 << 53  # died of, diagnosed with
+HYPOTHETICAL_POST = 1 << 54  # prophylaxis, precautions: what precedes is to be prevented
+ADJECTIVE = 1 << 55  # an anatomical adjective: a subject only inside a list ("cardiac and hilar contours")
 
 NAMES: dict[str, int] = {
     "neg_pre": NEG_PRE, "neg_post": NEG_POST, "neg_not": NEG_NOT, "unc_pre": UNC_PRE, "unc_post": UNC_POST,
@@ -63,5 +72,7 @@ NAMES: dict[str, int] = {
     "start": START, "article": ARTICLE, "existing": EXISTING, "seen": SEEN, "adverb": ADVERB, "excluded": EXCLUDED,
     "exclude": EXCLUDE, "changed": CHANGED, "for": FOR, "evidence": EVIDENCE, "with": WITH, "within": WITHIN,
     "relative": RELATIVE, "suggest": SUGGEST, "the": THE, "after": AFTER, "question": QUESTION,
-    "superimposed": SUPERIMPOSED, "copula": COPULA,
+    "superimposed": SUPERIMPOSED, "copula": COPULA, "near": NEAR, "degree": DEGREE, "change_noun": CHANGE_NOUN,
+    "neg_near": NEG_NEAR, "disease_history": DISEASE_HISTORY, "comparison": COMPARISON,
+    "other_person": OTHER_PERSON, "person_verb": PERSON_VERB, "hypothetical_post": HYPOTHETICAL_POST, "neutral": 0,
 }  # fmt: skip

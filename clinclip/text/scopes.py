@@ -1,61 +1,36 @@
-"""How far a cue reaches: the syntax-light rules that turn lexicon hits of one sentence into scopes.
+"""How far a cue reaches: syntax-light rules that turn the lexicon hits of one sentence into scopes.
 
-A forward cue ("no") reaches along its list ("no effusion, consolidation, or pneumothorax") and ends where a new statement
-begins: at "but" and its kin, at a cause ("due to"), at "with", and at a comma or "and" behind which there is something that
-only a new statement has (a subject with its verb, an article, or a property such as "small" or "stable" that only an
-existing thing can have). A backward cue ("has resolved") reaches over its subject to the verb before. All walks are
-bounded, so that run time stays linear in the length of the text.
+A forward cue ("no") reaches along its list ("no effusion, consolidation, or pneumothorax") and ends where a new
+statement begins: at "but" and its kin, at a cause ("due to"), at "with", and at a comma or "and" behind which stands
+what only a new statement has (a subject with its verb, an article, or a property such as "small" or "stable" that only
+an existing thing can have). A backward cue ("has resolved") reaches over its subject, back to the verb of another
+statement. All walks are bounded, so that run time stays linear in the length of the text.
 """
 
 from __future__ import annotations
 
-from clinclip.findings import LabelState
 from clinclip.text import roles as r
+from clinclip.text.cues import NEGATED, PRESENT, UNCERTAIN, Cue
 from clinclip.text.lexicon.build import Entry
 
 #: No cue reaches further than this many words.
 MAX_REACH = 80
+#: How far "pain-free", a minus sign, "DVT prophylaxis" reach.
+NEAR_REACH = 3
 
 _CLAUSE_END = r.END | r.EXCEPT
 _CONJUNCTION = r.AND | r.OR | r.COMMA
-_NEW_STATEMENT = r.START | r.AFFIRM
+_OTHER_CUE = r.UNC_PRE | r.HISTORY | r.INDICATION | r.OTHER_SUBJECT | r.HYPOTHETICAL | r.WITH
 _ANY_CUE = (
-    r.NEG_PRE | r.NEG_POST | r.NEG_NOT | r.UNC_PRE | r.UNC_POST | r.RESOLVED | r.REMOVED | r.RESOLUTION
-    | r.HISTORY | r.HYPOTHETICAL | r.OTHER_SUBJECT | r.INDICATION | r.PSEUDO
+    r.NEG_PRE | r.NEG_POST | r.NEG_NOT | r.NEG_NEAR | r.UNC_PRE | r.UNC_POST | r.RESOLVED | r.REMOVED | r.RESOLUTION
+    | r.HISTORY | r.HYPOTHETICAL | r.OTHER_SUBJECT | r.INDICATION | r.PSEUDO | r.EXCLUDED | r.OTHER_PERSON
+    | r.DISEASE_HISTORY | r.COMPARISON | r.HYPOTHETICAL_POST
 )  # fmt: skip
-
-NEGATED, UNCERTAIN, PRESENT = LabelState.ABSENT, LabelState.UNCERTAIN, LabelState.PRESENT
-
-
-class Cue:
-    """A cue with its reach, in words.
-
-    Attributes:
-        kind: role bit.
-        state: what it says about mentions in its reach.
-        rule: name of the rule.
-        start, end: its own words.
-        low, high: its reach; a mention must lie inside.
-        islands: word ranges inside the reach that it does not touch.
-    """
-
-    __slots__ = ("end", "high", "islands", "kind", "low", "rule", "start", "state")
-
-    def __init__(
-        self, kind: int, state: LabelState, rule: str, start: int, end: int, low: int, high: int,
-        islands: tuple[tuple[int, int], ...] = (),
-    ) -> None:  # fmt: skip
-        self.kind, self.state, self.rule = kind, state, rule
-        self.start, self.end, self.low, self.high, self.islands = start, end, low, high, islands
-
-    def covers(self, start: int, end: int) -> bool:
-        """Whether the words [start, end) lie in reach."""
-        return (
-            self.low <= start
-            and end <= self.high
-            and (start >= self.end or end <= self.start)
-            and not any(a <= start < b for a, b in self.islands)
-        )
+#: what may stand behind a predicate that closes its clause
+_CLOSING = (
+    _CLAUSE_END | r.COMMA | r.CLOSE | r.AND | r.WITHIN | r.AFTER | r.QUESTION | r.RELATIVE | r.FOR | r.WITH | r.ADVERB
+    | r.HYPOTHETICAL | r.COLON | r.VERB
+)  # fmt: skip
 
 
 class Clauses:
@@ -66,181 +41,243 @@ class Clauses:
         size: number of words of the sentence.
     """
 
-    __slots__ = ("E", "F", "S", "X", "size")
+    __slots__ = ("E", "F", "S", "X", "_n", "size")
 
     def __init__(self, hits: list[tuple[int, int, Entry]], size: int) -> None:
         self.S = [h[0] for h in hits]
         self.E = [h[1] for h in hits]
         self.X = [h[2] for h in hits]
         self.F = [h[2].flags for h in hits]
+        self._n = len(hits)
         self.size = size
+
+    # ------------------------------------------------------------------ cues
 
     def cues(self) -> list[Cue]:
         """Every cue with its reach, in order of position."""
         found: list[Cue] = []
         skip = -1
         for i, flags in enumerate(self.F):
-            if i <= skip or not flags & _ANY_CUE:
-                continue
-            if flags & r.NEG_NOT:
-                skip = self._not(i, found)
-            elif flags & r.NEG_PRE:
-                self._no(i, found)
-            elif flags & r.PSEUDO:
-                continue
-            elif flags & r.RESOLVED or flags & r.REMOVED:
-                self._resolved(i, found)
-            elif flags & r.RESOLUTION:
-                self._add(found, i, r.RESOLUTION, NEGATED, "resolution", forward=True)
-            elif flags & r.NEG_POST:
-                self._add(found, i, r.NEG_POST, NEGATED, "negated-after", forward=False)
-            elif flags & r.UNC_PRE and not (flags & r.UNC_POST and self._closes(i)):
-                self._add(found, i, r.UNC_PRE, UNCERTAIN, "uncertain-before", forward=True, strict=True)
-            elif flags & r.UNC_POST:
-                self._add(found, i, r.UNC_POST, UNCERTAIN, "uncertain-after", forward=False)
-            elif flags & r.INDICATION:
-                self._add(found, i, r.INDICATION, UNCERTAIN, "indication", forward=True)
-            elif flags & r.HYPOTHETICAL:
-                self._add(found, i, r.HYPOTHETICAL, UNCERTAIN, "hypothetical", forward=True)
-            elif flags & r.OTHER_SUBJECT:
-                self._add(found, i, r.OTHER_SUBJECT, UNCERTAIN, "other-subject", forward=True, to_end=True)
-            elif flags & r.HISTORY:
-                self._add(found, i, r.HISTORY, UNCERTAIN, "history", forward=True)
+            if flags & _ANY_CUE and i > skip:
+                skip = max(skip, self._cue(i, flags, found))
         return found
 
-    # ------------------------------------------------------------------ cues
+    def _cue(self, i: int, flags: int, found: list[Cue]) -> int:
+        """Append the cues that the hit makes; returns the last hit that they use."""
+        add = self._add
+        if flags & r.NEG_NOT:
+            return self._not(i, found)
+        if flags & r.PSEUDO:
+            backward = self.X[i].rules.get(r.PSEUDO) == "not-resolved"
+            add(found, i, r.PSEUDO, PRESENT, "pseudo-negation", forward=not backward)
+        elif flags & r.RESOLUTION:
+            add(found, i, r.REMOVED if flags & r.REMOVED else r.RESOLUTION, NEGATED, "resolution")
+        elif flags & (r.RESOLVED | r.REMOVED):
+            self._resolved(i, found)
+        elif flags & r.EXCLUDED and not flags & r.UNC_POST:
+            active = not self._closes(i) and not (i and self.F[i - 1] & r.COPULA and self.E[i - 1] == self.S[i])
+            add(found, i, r.NEG_PRE if active else r.NEG_POST, NEGATED, "excluded", forward=active)
+        elif flags & r.NEG_PRE and not (flags & r.NEG_POST and self.S[i] > 0 and self._closes(i)):
+            self._no(i, found)
+        elif flags & r.NEG_POST:
+            add(found, i, r.NEG_POST, NEGATED, "negated-after", forward=False, near=bool(flags & r.NEAR))
+        elif flags & r.NEG_NEAR:
+            add(found, i, r.NEG_PRE, NEGATED, "negated-before", near=True)
+        elif flags & (r.UNC_PRE | r.UNC_POST):
+            self._uncertain(i, flags, found)
+        elif flags & r.INDICATION:
+            add(found, i, r.INDICATION, UNCERTAIN, "indication")
+        elif flags & r.HYPOTHETICAL:
+            add(found, i, r.HYPOTHETICAL, UNCERTAIN, "hypothetical")
+        elif flags & r.HYPOTHETICAL_POST:
+            add(found, i, r.HYPOTHETICAL, UNCERTAIN, "hypothetical", forward=False, near=True)
+        elif flags & r.OTHER_SUBJECT or (flags & r.OTHER_PERSON and self._person_with_disease(i)):
+            add(found, i, r.OTHER_SUBJECT, UNCERTAIN, "other-subject", to_end=True)
+        elif flags & r.HISTORY:
+            add(found, i, r.HISTORY, UNCERTAIN, "history")
+        elif flags & r.DISEASE_HISTORY:
+            add(found, i, r.DISEASE_HISTORY, UNCERTAIN, "history", near=True)
+        elif flags & r.COMPARISON:
+            add(found, i, r.COMPARISON, UNCERTAIN, "comparison")
+        return i
 
     def _add(
-        self, found: list[Cue], i: int, kind: int, state: LabelState, rule: str, *, forward: bool, strict: bool = False,
-        last: int | None = None, to_end: bool = False,
+        self, found: list[Cue], i: int, kind: int, state: str, rule: str, *, forward: bool = True, strict: bool = False,
+        near: bool = False, to_end: bool = False, last: int | None = None,
     ) -> None:  # fmt: skip
         """Append a cue made of the hits i..last with its reach."""
         last = i if last is None else last
         rule = self.X[i].rules.get(kind, rule)
         start, end = self.S[i], self.E[last]
-        if forward:
-            if to_end:
-                high, islands = self._end_of_clause(last), ()
-            else:
-                high, islands = self._forward(last, strict=strict, first=i)
-            found.append(Cue(kind, state, rule, start, end, end, high, islands))
-        else:
-            low = self._backward(i, kind)
+        if not forward:
+            low = max(self._backward(i, kind), start - NEAR_REACH if near else 0)
             found.append(Cue(kind, state, rule, start, end, low, start))
+        elif to_end:
+            found.append(Cue(kind, state, rule, start, end, end, self._end_of_clause(last)))
+        else:
+            high, islands = self._forward(last, strict=strict or near, first=i)
+            if near:
+                high = min(high, end + NEAR_REACH)
+            found.append(Cue(kind, state, rule, start, end, end, high, islands))
 
     def _no(self, i: int, found: list[Cue]) -> None:
-        """ "no", "without", "denies" ...; "Pneumothorax: no." answers what stands before."""
-        if self._closes(i) and i > 0 and self.F[i].bit_count() and self.S[i] > 0 and self._answers(i):
+        """ "no", "without", "denies" ...; "Pneumothorax: no." answers what stands before, "no change in" denies nothing."""
+        if i > 0 and self.F[i - 1] & (r.COLON | r.OPEN) and self.E[i - 1] == self.S[i] and self._closes(i):
             self._add(found, i, r.NEG_POST, NEGATED, "answer", forward=False)
-        else:
-            self._add(found, i, r.NEG_PRE, NEGATED, "negated-before", forward=True)
-
-    def _answers(self, i: int) -> bool:
-        """Whether the hit is what follows a colon or dash, or stands alone behind its subject."""
-        return bool(self.F[i - 1] & (r.COLON | r.OPEN | r.COMMA)) and self.E[i - 1] == self.S[i]
-
-    def _not(self, i: int, found: list[Cue]) -> int:
-        """ "not", "no longer", "cannot": what follows decides the direction. Returns the last hit that was used."""
+            return
         k, at = i + 1, self.E[i]
-        n = len(self.F)
-        while k < n and self.S[k] == at and self.F[k] & r.ADVERB and not self.F[k] & r.SEEN:
+        while k < self._n and self.S[k] == at and self.F[k] & (r.DEGREE | r.MODIFIER | r.ADVERB):
+            if self.F[k] & r.CHANGE_NOUN:
+                break
             at = self.E[k]
             k += 1
-        flags = self.F[k] if k < n and self.S[k] == at else 0
+        if k < self._n and self.S[k] == at and self.F[k] & r.CHANGE_NOUN and not self.F[k] & r.CONCEPT:
+            self._add(found, i, r.PSEUDO, PRESENT, "no-change", last=k)
+            return
+        self._add(found, i, r.NEG_PRE, NEGATED, "negated-before")
+
+    def _not(self, i: int, found: list[Cue]) -> int:
+        """ "not", "no longer", "cannot": what follows decides the direction."""
+        S, E, F = self.S, self.E, self.F
+        k, at = i + 1, E[i]
+        while k < self._n and S[k] == at and F[k] & r.ADVERB and not F[k] & r.SEEN:
+            at = E[k]
+            k += 1
+        flags = F[k] if k < self._n and S[k] == at else 0
         if flags & r.EXCLUDED:
             self._add(found, i, r.UNC_POST, UNCERTAIN, "not-excluded", forward=False, last=k)
             return k
         if flags & r.EXCLUDE:
-            self._add(found, i, r.UNC_PRE, UNCERTAIN, "cannot-exclude", forward=True, last=k)
+            self._add(found, i, r.UNC_PRE, UNCERTAIN, "cannot-exclude", last=k)
             return k
-        if flags & (r.RESOLVED | r.REMOVED | r.CHANGED):
-            low = self._backward(i, r.PSEUDO)
-            found.append(Cue(r.PSEUDO, PRESENT, "not-resolved", self.S[i], self.E[k], low, self.S[i]))
+        if flags & (r.RESOLVED | r.REMOVED | r.CHANGED) and not flags & r.SEEN:
+            found.append(Cue(r.PSEUDO, PRESENT, "not-resolved", S[i], E[k], self._backward(i, r.PSEUDO), S[i]))
             return k
-        if flags & r.SEEN and not self._active(i):
+        if flags & r.SEEN and not self._active(i, k) and not self._has_object(k):
             self._add(found, i, r.NEG_POST, NEGATED, "not-seen", forward=False, last=k)
             return k
         if flags & (r.UNC_POST | r.UNC_PRE) and self._closes(k):
             self._add(found, i, r.NEG_POST, NEGATED, "not-suspected", forward=False, last=k)
             return k
-        last = k if flags & r.UNC_PRE else i
-        self._add(found, i, r.NEG_PRE, NEGATED, "negated-before", forward=True, last=last)
+        last = k if flags & (r.UNC_PRE | r.AFFIRM | r.NEG_PRE) else i
+        self._add(found, i, r.NEG_PRE, NEGATED, "negated-before", last=last)
         return last
 
-    def _active(self, i: int) -> bool:
+    def _active(self, i: int, k: int) -> bool:
         """ "has not shown X" has its object behind, unlike "has not been shown"."""
         if i == 0 or self.E[i - 1] != self.S[i] or self.X[i - 1].phrase not in {"has", "have", "had"}:
             return False
-        return i + 1 < len(self.F) and self.X[i + 1].phrase != "been" and not self._closes(i + 1)
+        return self.E[i] == self.S[k] and not self._closes(k)
+
+    def _has_object(self, k: int) -> bool:
+        """ "was not given any aspirin", "was not noted to have fever": the participle has an object behind it."""
+        if k + 1 >= self._n or self.S[k + 1] != self.E[k]:
+            return False
+        return bool(self.F[k + 1] & (r.CONCEPT | r.MODIFIER | r.DEGREE | r.ARTICLE))
 
     def _resolved(self, i: int, found: list[Cue]) -> None:
         flags = self.F[i]
-        kind = r.RESOLVED if flags & r.RESOLVED else r.REMOVED
-        rule = "resolved" if kind == r.RESOLVED else "removed"
-        opens = self.S[i] == 0 or (
-            i > 0 and self.E[i - 1] == self.S[i] and self.F[i - 1] & (r.THE | r.ARTICLE | r.AND | r.WITH | r.COMMA)
-        )
+        before = self.F[i - 1] if i > 0 and self.E[i - 1] == self.S[i] else 0
+        kind, rule = (r.RESOLVED, "resolved") if flags & r.RESOLVED else (r.REMOVED, "removed")
+        if kind == r.RESOLVED and before & r.COPULA and self.X[i].phrase in {"cleared", "stopped"}:
+            return  # "was cleared for discharge", "aspirin was stopped"
+        opens = self.S[i] == 0 or before & (r.THE | r.ARTICLE | r.AND | r.WITH | r.COMMA)
         self._add(found, i, kind, NEGATED, rule, forward=bool(opens) and not self._closes(i), strict=True)
 
-    def _closes(self, i: int) -> bool:
-        """Whether nothing but punctuation or a new clause follows the hit at once."""
+    def _uncertain(self, i: int, flags: int, found: list[Cue]) -> None:
+        closes = self.S[i] > 0 and self._closes(i, seen=True)
+        if flags & r.UNC_POST and (closes or not (flags & r.UNC_PRE or "likely" in self.X[i].phrase)):
+            self._add(found, i, r.UNC_POST, UNCERTAIN, "uncertain-after", forward=False)
+        else:
+            self._add(found, i, r.UNC_PRE, UNCERTAIN, "uncertain-before", strict=True)
+
+    def _person_with_disease(self, i: int) -> bool:
+        """ "mother had", "brother with", "father died of": somebody else's disease."""
+        for k in range(i + 1, min(i + 4, self._n)):
+            if self.S[k] - self.E[i] > 3 or self.F[k] & (_CLAUSE_END | r.COMMA):
+                return False
+            if self.F[k] & (r.PERSON_VERB | r.WITH | r.HISTORY) or self.X[k].phrase in {"has", "had", "have"}:
+                return True
+        return False
+
+    def _closes(self, i: int, seen: bool = False) -> bool:
+        """Whether the hit ends its clause: nothing follows, or what begins another."""
         if self.E[i] >= self.size:
             return True
-        if i + 1 >= len(self.F) or self.S[i + 1] != self.E[i]:
+        if i + 1 >= self._n or self.S[i + 1] != self.E[i]:
             return False
-        return bool(
-            self.F[i + 1] & (_CLAUSE_END | r.COMMA | r.CLOSE | r.AND | r.WITHIN | r.AFTER | r.QUESTION | r.RELATIVE)
+        flags = self.F[i + 1]
+        return bool(flags & _CLOSING) or (seen and bool(flags & r.SEEN) and self._closes(i + 1))
+
+    def beside_versus(self, start: int, end: int) -> bool:
+        """Whether "versus" stands directly before or behind the words [start, end)."""
+        return any(
+            self.X[i].phrase in {"versus", "vs"} and (self.S[i] == end or self.E[i] == start) for i in range(self._n)
         )
 
-    # ------------------------------------------------------------------ walks
+    # ------------------------------------------------------------------ forward
 
     def _end_of_clause(self, i: int) -> int:
-        for j in range(i + 1, len(self.F)):
+        for j in range(i + 1, self._n):
             if self.F[j] & _CLAUSE_END:
                 return self.S[j]
         return self.size
 
     def _forward(self, i: int, *, strict: bool, first: int) -> tuple[int, tuple[tuple[int, int], ...]]:
         """First word behind the reach of the cue that ends with hit ``i``, and the places inside that it spares."""
-        S, E, F = self.S, self.E, self.F
-        n = len(F)
-        limit = E[i] + MAX_REACH
+        S, E, F, n = self.S, self.E, self.F, self._n
+        limit = min(self.size, E[i] + MAX_REACH)
         verb = self._verb_before(first)
+        denies = bool(F[first] & r.VERB and F[first] & r.NEG_PRE)
         islands: list[tuple[int, int]] = []
         depth = 0
         j = i + 1
-        while j < n:
+        while j < n and S[j] < limit:
             flags = F[j]
-            if S[j] > limit:
-                return S[j], tuple(islands)
             if flags & (_CLAUSE_END | r.AFTER):
-                return S[j], tuple(islands)
-            if flags & r.OPEN:
+                if not (denies and self.X[j].phrase == ";" and self._bare_item(j)):
+                    return S[j], tuple(islands)
+            elif flags & r.OPEN:
                 depth += 1
             elif flags & r.CLOSE:
                 if depth == 0:
                     return S[j], tuple(islands)
                 depth -= 1
-            elif (
-                (flags & r.AFFIRM and not self._governed(i, j))
-                or (flags & r.WITH and S[j] > E[i])
-                or (flags & r.FOR and not self._after_evidence(j))
-                or (flags & r.RELATIVE and not self._suggesting(j))
-            ):
+            elif self._breaks(i, j, flags):
                 return S[j], tuple(islands)
             elif flags & _CONJUNCTION:
-                opens, following = self._opens(j, verb, strict)
+                opens, following = self._opens(j, verb, strict, denies)
                 if opens:
                     return S[j], tuple(islands)
                 j = following
                 continue
-            elif flags & r.WITHIN and S[j] > E[i]:
-                if j + 1 < n and F[j + 1] & r.THE and S[j + 1] == E[j]:
-                    islands.append((S[j], self._end_of_phrase(j)))
+            elif flags & r.WITHIN and S[j] > E[i] and j + 1 < n and F[j + 1] & r.THE and S[j + 1] == E[j]:
+                islands.append((S[j], self._end_of_phrase(j)))
             elif flags & r.VERB and not flags & r.SUGGEST:
                 verb = True
             j += 1
-        return min(self.size, limit), tuple(islands)
+        return limit, tuple(islands)
+
+    def _breaks(self, i: int, j: int, flags: int) -> bool:
+        """Whether the hit ``j`` ends the reach of the cue that ends with hit ``i``, conjunctions apart."""
+        if flags & r.AFFIRM:
+            return any(f & (_CONJUNCTION | r.VERB | r.COLON) for f in self.F[i + 1 : j])
+        if flags & r.WITH:
+            return self.S[j] > self.E[i]
+        if flags & r.FOR:  # "no treatment for", but "no evidence for"
+            return not (self.E[j - 1] == self.S[j] and self.F[j - 1] & r.EVIDENCE)
+        if flags & r.RELATIVE:  # "which is", but "no findings which suggest"
+            return not any(f & r.SUGGEST for f in self.F[j : j + 4])
+        return False
+
+    def _bare_item(self, j: int) -> bool:
+        """Whether an item without a statement of its own follows the semicolon ("denies fever; chills; sweats")."""
+        for k in range(j + 1, self._n):
+            if self.F[k] & _CLAUSE_END:
+                return self.S[k] - self.E[j] <= 5
+            if self.F[k] & (r.VERB | r.EXISTING | r.AFFIRM | r.NEG_PRE | r.START | r.PREDICATE | r.COLON):
+                return False
+        return self.size - self.E[j] <= 5
 
     def _verb_before(self, i: int) -> bool:
         for j in range(i - 1, max(-1, i - 8), -1):
@@ -250,72 +287,57 @@ class Clauses:
                 return True
         return bool(self.F[i] & r.VERB)
 
-    def _governed(self, i: int, j: int) -> bool:
-        """Whether nothing separates the cue from a later "consistent with": "no opacity consistent with pneumonia"."""
-        return not any(f & (_CONJUNCTION | r.VERB | r.COLON) for f in self.F[i + 1 : j]) and not self.F[j] & r.VERB
-
-    def _after_evidence(self, j: int) -> bool:
-        return j > 0 and self.E[j - 1] == self.S[j] and bool(self.F[j - 1] & r.EVIDENCE)
-
-    def _suggesting(self, j: int) -> bool:
-        """ "findings that would suggest", "nothing to indicate"."""
-        return any(f & r.SUGGEST for f in self.F[j : j + 4])
-
     def _end_of_phrase(self, j: int) -> int:
-        for k in range(j + 1, len(self.F)):
+        for k in range(j + 1, self._n):
             if self.F[k] & (_CONJUNCTION | _CLAUSE_END | r.VERB | r.CLOSE):
                 return self.S[k]
         return self.size
 
-    def _opens(self, j: int, verb: bool, strict: bool) -> tuple[bool, int]:
+    def _opens(self, j: int, verb: bool, strict: bool, denies: bool) -> tuple[bool, int]:
         """Whether a new statement begins behind the conjunction at ``j``; and the first hit behind the conjunctions."""
-        S, E, F = self.S, self.E, self.F
-        n = len(F)
+        S, E, F, n = self.S, self.E, self.F, self._n
         flags = F[j]
         k, at = j + 1, E[j]
         while k < n and S[k] == at and F[k] & _CONJUNCTION:
             flags |= F[k]
             at = E[k]
             k += 1
-        adjacent = k < n and S[k] == at
-        first = F[k] if adjacent else 0
+        first = F[k] if k < n and S[k] == at else 0
         if first & (_CLAUSE_END | r.NEG_PRE | r.NEG_NOT):
             return True, k
         if flags & r.OR:
-            return bool(first & r.START), k
-        if first & (_NEW_STATEMENT | r.ARTICLE | r.VERB):
-            return True, k
-        if first & (r.UNC_PRE | r.HISTORY | r.INDICATION | r.OTHER_SUBJECT | r.HYPOTHETICAL | r.WITH):
+            return bool(first & r.START and not first & r.RELATIVE), k
+        if first & (r.START | r.AFFIRM | r.ARTICLE | r.VERB | _OTHER_CUE):
             return True, k
         segment = 0
-        seen = False
         m = k
         while m < n and not F[m] & (_CONJUNCTION | _CLAUSE_END):
             segment |= F[m]
-            if F[m] & r.SEEN:
-                seen = True
             m += 1
-        closed = self._closed_by_or(m)
-        if segment & r.VERB and not (closed and not strict and seen):
-            # "no effusion and pneumothorax is seen" shares its verb; "no effusion and the heart is large" does not
-            return verb or not seen or bool(flags & r.COMMA and not flags & r.AND), k
         if segment & r.AFFIRM:
             return True, k
+        comma_only = flags & r.COMMA and not flags & r.AND
+        closed = self._closed_by_or(m)
+        if segment & r.VERB and not (closed and not strict and segment & r.SEEN):
+            # "no effusion and pneumothorax is seen" shares its verb; "no effusion and the heart is large" does not
+            return bool(verb or not segment & r.SEEN or comma_only), k
+        if denies:
+            return False, k
         if first & r.EXISTING or (first & r.THE and strict):
-            return not (closed and flags & r.COMMA), k
-        if strict and flags & r.COMMA and not flags & r.AND:
-            return not closed, k
-        return False, k
+            return not (closed and comma_only), k
+        return bool(strict and comma_only and not closed), k
 
     def _closed_by_or(self, m: int) -> bool:
         """Whether the list goes on to an "or" before a verb or a new clause: then all its items share the cue."""
-        for k in range(m, min(len(self.F), m + 24)):
+        for k in range(m, min(self._n, m + 24)):
             flags = self.F[k]
             if flags & r.OR:
                 return True
             if flags & (_CLAUSE_END | r.VERB | r.NEG_PRE | r.NEG_NOT | r.START | r.AFFIRM):
                 return False
         return False
+
+    # ------------------------------------------------------------------ backward
 
     def _backward(self, i: int, kind: int) -> int:
         """First word of the reach of a backward cue that starts with hit ``i``."""
@@ -324,72 +346,51 @@ class Clauses:
         separators: list[int] = []
         alternatives = False
         j = i - 1
-        if j >= 0 and F[j] & (r.COMMA | r.COLON) and E[j] == S[i]:
-            j -= 1  # "pneumothorax, resolved", "pneumothorax: none"
+        if j >= 0 and F[j] & (r.COMMA | r.COLON | r.OPEN) and E[j] == S[i]:
+            j -= 1  # "pneumothorax, resolved", "pneumothorax: none", "fever (no)"
         at = S[i]
-        while j >= 0 and E[j] == at and F[j] & (r.VERB | r.ADVERB) and not F[j] & r.EXISTING:
+        while j >= 0 and E[j] == at and F[j] & (r.VERB | r.ADVERB) and not F[j] & r.START:
             at = S[j]  # the cue's own auxiliaries: "has been removed"
             j -= 1
         while j >= 0:
             flags = F[j]
-            if S[j] < limit or flags & _CLAUSE_END:
+            if S[j] < limit or flags & (_CLAUSE_END | r.AFTER):
                 return E[j]
             if flags & (r.NEG_PRE | r.NEG_NOT) and separators:
                 return E[separators[-1]]
             if flags & r.VERB and not flags & r.SEEN:
                 return E[separators[-1]] if separators else E[j]
             if flags & r.RELATIVE:
-                if j > 0 and F[j - 1] & r.COMMA and separators:
+                if j > 0 and F[j - 1] & r.COMMA:
                     separators.clear()
-                    j -= 2
-                    continue
-                j -= 1
-                continue
-            if flags & r.OR:
+                    j -= 1  # "effusion, which was large, has resolved"
+            elif flags & r.OR:
                 alternatives = True
                 separators.append(j)
             elif flags & r.AND:
                 separators.append(j)
             elif flags & r.COMMA:
                 if not alternatives and not any(F[s] & r.AND for s in separators):
-                    return E[j]
-                separators.append(j)
-            elif flags & r.WITH and kind == r.UNC_POST:
+                    opening = self._parenthesis(j)
+                    if opening is None:
+                        return E[j]
+                    j = opening
+                else:
+                    separators.append(j)
+            elif kind == r.UNC_POST and flags & r.WITH:
                 return E[j]
-            elif flags & r.SUPERIMPOSED and kind == r.UNC_POST:
+            elif kind == r.UNC_POST and flags & r.SUPERIMPOSED:
                 return S[j]
             elif flags & (r.OPEN | r.CLOSE):
                 return E[j]
             j -= 1
         return max(0, limit)
 
-
-def decide(cues: list[Cue], start: int, end: int) -> Cue | None:
-    """The cue that decides the words [start, end), or None when nothing touches them.
-
-    The nearest cue decides, except: a negation that governs an uncertainty ("no finding suspicious for") wins, a backward
-    negation wins over an uncertainty, and history, indication and other subjects speak only where neither is.
-    """
-    negated: Cue | None = None
-    uncertain: Cue | None = None
-    other: Cue | None = None
-    gap_negated = gap_uncertain = gap_other = 1 << 30
-    for cue in cues:
-        if not cue.covers(start, end):
-            continue
-        gap = start - cue.end if cue.end <= start else cue.start - end
-        if cue.state is NEGATED:
-            if gap < gap_negated:
-                negated, gap_negated = cue, gap
-        elif cue.kind & (r.UNC_PRE | r.UNC_POST | r.PSEUDO):
-            if gap < gap_uncertain:
-                uncertain, gap_uncertain = cue, gap
-        elif gap < gap_other:
-            other, gap_other = cue, gap
-    if negated is not None and uncertain is not None:
-        if uncertain.kind == r.PSEUDO or negated.end > start:
-            return uncertain if uncertain.kind == r.PSEUDO and gap_uncertain <= gap_negated else negated
-        if uncertain.end <= start and uncertain.start > negated.start:
-            return negated  # the negation governs the uncertainty: "no finding suspicious for pneumonia"
-        return negated if gap_negated <= gap_uncertain else uncertain
-    return negated or uncertain or other
+    def _parenthesis(self, j: int) -> int | None:
+        """The comma that opens the parenthesis closed at ``j`` ("effusions, previously seen, are not present"), if any."""
+        for k in range(j - 1, max(-1, j - 6), -1):
+            if self.F[k] & r.COMMA:
+                return k if self.S[j] - self.E[k] <= 6 and k > 0 else None
+            if self.F[k] & (r.CONCEPT | r.AND | r.OR | _CLAUSE_END):
+                return None
+        return None

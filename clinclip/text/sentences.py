@@ -142,6 +142,8 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
         if kind == "stop":
             if text[at] == "." and after - at == 1 and _is_abbreviation(text, at, start):
                 continue
+            if text[at] == "?" and (at == 0 or text[at - 1] in " \n(") and text[after : after + 1] == " ":
+                continue  # "? small effusion" asks about what follows
             start = close(after, after)
         elif kind == "tight":
             start = close(after, after)

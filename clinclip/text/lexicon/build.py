@@ -148,7 +148,7 @@ def lexicon() -> Lexicon:
         for phrase in expand(row[1]):
             entry = builder.entry(phrase)
             if not entry.flags & roles.CONCEPT:
-                entry.flags |= roles.ANATOMY
+                entry.flags |= roles.ANATOMY | (roles.ADJECTIVE if _column(row, 2) == "adjective" else 0)
                 entry.group = row[0]
     for row in read_table("predicates.tsv"):
         for phrase in expand(row[1]):
