@@ -1,7 +1,7 @@
 """Embed the images and reports of a manifest with a trained model: each image once, each distinct text once.
 
-Distinct texts are sorted by length and encoded once, so identical reports get embeddings that are equal to the bit:
-retrieval can then see that they tie. Work is done in parts; with a work folder the parts are kept, and an interrupted
+Texts that are the same to the model (equal tokens) are encoded once, sorted by length, so that their embeddings are
+equal to the bit: retrieval and CXR-Align can then see that they tie. Work is done in parts; with a work folder the parts are kept, and an interrupted
 run goes on where it stopped.
 """
 
@@ -166,7 +166,12 @@ def embed_texts(
     number: dict[str, int] = {}
     index = np.array([number.setdefault(text, len(number)) for text in texts])
     store = token_store.build(list(number), loaded.tokenizer, loaded.max_tokens)
-    order = np.argsort(store.lengths(np.arange(len(store))), kind="stable")
+    # texts that differ beyond the truncation, or in case, are one to the model
+    seen: dict[bytes, int] = {}
+    parts = np.split(store.ids, store.start[1:-1])
+    same = np.array([seen.setdefault(ids.tobytes(), i) for i, ids in enumerate(parts)])
+    distinct = np.flatnonzero(same == np.arange(len(store)))
+    order = distinct[np.argsort(store.lengths(distinct), kind="stable")]
 
     @torch.inference_mode()
     def make(start: int, stop: int) -> np.ndarray:
@@ -179,10 +184,10 @@ def embed_texts(
     digest = hashlib.sha256(f"{loaded.sha256}/{loaded.max_tokens}/{features}/{loaded.tokenizer.hash}".encode())
     for text in number:
         digest.update(len(text).to_bytes(8, "little") + text.encode("utf-8", "surrogatepass"))
-    encoded = _in_parts(len(store), make, "texts", f"texts-{digest.hexdigest()[:24]}", work, progress)
-    out = np.empty_like(encoded)
-    out[order] = encoded
-    return out[index]
+    encoded = _in_parts(len(order), make, "texts", f"texts-{digest.hexdigest()[:24]}", work, progress)
+    place = np.empty(len(store), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return encoded[place[same[index]]]
 
 
 def embed_manifest(

@@ -174,6 +174,7 @@ def margin_table(items: AlignItems) -> TableSpec:
         columns=("mean margin",),
         rows=tuple(rows),
         statistic=lambda weights: weighted_means(np.stack(values, axis=1), weights),
+        decimals={"mean margin": 5},
     )
 
 

@@ -34,6 +34,13 @@ def _plain(axes: Axes) -> Axes:
     return axes
 
 
+def _legend(figure: Figure, axes: Axes, names: Sequence[str]) -> None:
+    """A legend above the panels, for two models."""
+    if len(names) > 1:
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=8.5)
+
+
 def _svg(figure: Figure) -> str:
     from matplotlib import rc_context
 
@@ -65,10 +72,7 @@ def roc(curves: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
         panel.set_visible(False)
     figure.supxlabel("false positive rate", fontsize=8.5, color="#4a5158")
     figure.supylabel("true positive rate", fontsize=8.5, color="#4a5158")
-    if len(names) > 1:
-        figure.legend(
-            *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False, fontsize=8.5
-        )
+    _legend(figure, axes[0], names)
     return _svg(figure)
 
 
@@ -88,8 +92,7 @@ def reliability(curves: Sequence[Sequence[dict[str, float]]], names: Sequence[st
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
     axes.set_xlabel("mean probability of the bin", fontsize=8.5, color="#4a5158")
     axes.set_ylabel("share of positives", fontsize=8.5, color="#4a5158")
-    if len(names) > 1:
-        axes.legend(frameon=False, fontsize=8.5)
+    _legend(figure, axes, names)
     return _svg(figure)
 
 
@@ -135,9 +138,9 @@ def gaps(histograms: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
         panel.set_title(comparison, fontsize=9, color="#20262c")
         panel.set_xlabel("difference of cosines", fontsize=8.5, color="#4a5158")
         panel.margins(x=0)
+        panel.locator_params(axis="x", nbins=5)
     panels[0].set_ylabel("items", fontsize=8.5, color="#4a5158")
-    if len(names) > 1:
-        panels[0].legend(frameon=False, fontsize=8)
+    _legend(figure, panels[0], names)
     return _svg(figure)
 
 
@@ -161,8 +164,7 @@ def forest(tables: Sequence[Table], column: str, names: Sequence[str], chance: f
     axes.set_ylim(-0.7, len(labels) - 0.3)
     axes.set_xlabel(column, fontsize=8.5, color="#4a5158")
     axes.grid(False, axis="y")
-    if len(names) > 1:
-        axes.legend(frameon=False, fontsize=8, loc="best")
+    _legend(figure, axes, names)
     return _svg(figure)
 
 

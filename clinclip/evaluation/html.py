@@ -11,25 +11,24 @@ import clinclip
 from clinclip.evaluation import figures
 from clinclip.evaluation.intervals import Interval
 from clinclip.evaluation.prompts import FILES
-from clinclip.evaluation.report import DISCLAIMER, HEADLINES, Evaluation, facts
-from clinclip.evaluation.tables import Table, number
+from clinclip.evaluation.report import DISCLAIMER, HEADLINES, Evaluation, facts, summary
+from clinclip.evaluation.tables import Style, Table, number
 
 
-def _interval(cell: Interval, percent: bool, sign: bool) -> str:
+def _interval(cell: Interval, style: Style) -> str:
     if math.isnan(cell.low) or math.isnan(cell.value):
         return ""
-    low, high = number(cell.low, percent, sign), number(cell.high, percent, sign)
-    return f"{low} to {high}"
+    return f"{number(cell.low, style)} to {number(cell.high, style)}"
 
 
-def _td(cell: Interval, percent: bool, difference: bool) -> str:
-    inner = number(cell.value, percent, difference)
-    between = _interval(cell, percent, difference)
+def _td(cell: Interval, style: Style) -> str:
+    inner = number(cell.value, style)
+    between = _interval(cell, style)
     if between:
         inner += f"<small>{between}</small>"
     kind = ""
-    if difference and not math.isnan(cell.low) and (cell.low > 0 or cell.high < 0):
-        kind = ' class="better"' if cell.low > 0 else ' class="worse"'
+    if style.sign and not math.isnan(cell.low) and (cell.low > 0 or cell.high < 0):
+        kind = ' class="apart"'
     return f"<td{kind}>{inner}</td>"
 
 
@@ -43,7 +42,7 @@ def _table(table: Table) -> str:
         note = f'<span class="note">{escape(row.note)}</span>' if row.note else ""
         cells = [f"<td>{escape(row.label)}{note}</td>"]
         cells += [f'<td class="count">{row.counts[c]:,}</td>' if c in row.counts else "<td></td>" for c in counts]
-        cells += [_td(row.cells[c], c in table.percent, table.difference) for c in table.columns]
+        cells += [_td(row.cells[c], table.style(c)) for c in table.columns]
         body.append(f"<tr{' class=mean' if mean else ''}>{''.join(cells)}</tr>")
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
 
@@ -58,16 +57,15 @@ def _cards(evaluation: Evaluation) -> str:
     for name, cell in evaluation.models[0].headline.items():
         if name not in HEADLINES:
             continue
-        title, percent = HEADLINES[name]
-        unit = " %" if percent else ""
+        title, style = HEADLINES[name]
+        unit = " %" if style.percent else ""
         second = ""
         if len(evaluation.models) > 1:
             other = evaluation.models[1].headline[name]
-            second = f'<div class="second"><b>{number(other.value, percent)}{unit}</b></div>'
-        between = _interval(cell, percent, False)
+            second = f'<div class="second"><b>{number(other.value, style)}{unit}</b></div>'
         cards.append(
-            f'<div class="card"><span>{escape(title)}</span><b>{number(cell.value, percent)}{unit}</b>'
-            f"<span>{between}</span>{second}</div>"
+            f'<div class="card"><span>{escape(title)}</span><b>{number(cell.value, style)}{unit}</b>'
+            f"<span>{_interval(cell, style)}</span>{second}</div>"
         )
     return f'<div class="cards">{"".join(cards)}</div>'
 
@@ -164,8 +162,9 @@ def as_html(evaluation: Evaluation) -> str:
     names = [m.name for m in evaluation.models]
     if len(names) > 1:
         names = [f"{letter}: {name}" for letter, name in zip("AB", names, strict=False)]
+    lines = "".join(f"<p>{escape(line)}</p>" for line in (*summary(evaluation), evaluation.interval_note))
     body = [
-        f"<header><h1>{escape(evaluation.title)}</h1><p>{escape(evaluation.interval_note)}</p></header>",
+        f"<header><h1>{escape(evaluation.title)}</h1>{lines}</header>",
         _key(names),
         _warnings(evaluation),
         _cards(evaluation),
@@ -177,7 +176,7 @@ def as_html(evaluation: Evaluation) -> str:
         body += [_section(t.title, t.about, _table(t)) for t in evaluation.models[0].tables[1:]]
     else:
         about = "First minus second, paired intervals; shaded where the interval leaves out zero."
-        body += [_section(f"{t.title}: A minus B", about, _table(t)) for t in evaluation.differences]
+        body += [_section(f"{t.title} (A minus B)", about, _table(t)) for t in evaluation.differences]
         body.append(_figures(evaluation, names))
         for name, model in zip(names, evaluation.models, strict=True):
             body += [_section(f"{t.title} ({name})", t.about, _table(t)) for t in model.tables]

@@ -18,7 +18,7 @@ from clinclip.evaluation.arrays import plain
 from clinclip.evaluation.exposure import Exposure
 from clinclip.evaluation.intervals import Interval
 from clinclip.evaluation.protocols import Protocol
-from clinclip.evaluation.tables import Table, interval_text, markdown
+from clinclip.evaluation.tables import Style, Table, interval_text, markdown
 
 SCHEMA = 1
 TITLES = {
@@ -26,22 +26,24 @@ TITLES = {
     "retrieval": "Report retrieval",
     "align": "CXR-Align: negation and completeness",
 }
-#: headline name -> (what it says, printed as a percentage)
-HEADLINES: dict[str, tuple[str, bool]] = {
-    "auroc_macro": ("macro AUROC", False),
-    "auprc_macro": ("macro AUPRC", False),
-    "i2t_r1": ("image to report R@1", True),
-    "i2t_r5": ("image to report R@5", True),
-    "i2t_r10": ("image to report R@10", True),
-    "t2i_r1": ("report to image R@1", True),
-    "t2i_r5": ("report to image R@5", True),
-    "t2i_r10": ("report to image R@10", True),
-    "i2t_median_rank": ("median rank, image to report", False),
-    "report_vs_negation": ("report > negation", True),
-    "report_vs_omitted": ("report > omitted", True),
-    "omitted_vs_negation": ("omitted > negation", True),
-    "three_way_top1": ("3-way top-1", True),
-    "full_order": ("full order", True),
+_PERCENT = Style(percent=True)
+#: headline name -> (what it says, how it is printed)
+HEADLINES: dict[str, tuple[str, Style]] = {
+    "auroc_macro": ("macro AUROC", Style()),
+    "auprc_macro": ("macro AUPRC", Style()),
+    "i2t_r1": ("image to report R@1", _PERCENT),
+    "i2t_r5": ("image to report R@5", _PERCENT),
+    "i2t_r10": ("image to report R@10", _PERCENT),
+    "i2t_median_rank": ("median rank, image to report", Style(decimals=1)),
+    "t2i_r1": ("report to image R@1", _PERCENT),
+    "t2i_r5": ("report to image R@5", _PERCENT),
+    "t2i_r10": ("report to image R@10", _PERCENT),
+    "t2i_median_rank": ("median rank, report to image", Style(decimals=1)),
+    "report_vs_negation": ("report > negation", _PERCENT),
+    "report_vs_omitted": ("report > omitted", _PERCENT),
+    "omitted_vs_negation": ("omitted > negation", _PERCENT),
+    "three_way_top1": ("3-way top-1", _PERCENT),
+    "full_order": ("full order", _PERCENT),
 }
 DISCLAIMER = "Research software; not a medical device."
 
@@ -121,10 +123,6 @@ class Evaluation:
         )
 
 
-def _percent(name: str) -> bool:
-    return HEADLINES.get(name, ("", False))[1]
-
-
 def _cell(cell: Interval) -> dict[str, Any]:
     return {"value": cell.value, "low": cell.low, "high": cell.high, "undefined_resamples": cell.undefined}
 
@@ -183,6 +181,16 @@ def facts(evaluation: Evaluation) -> list[tuple[str, str]]:
     return lines
 
 
+def summary(evaluation: Evaluation) -> list[str]:
+    """One line a checkpoint with everything that must stand next to its numbers."""
+    data = evaluation.data
+    on = (
+        f"protocol {evaluation.protocol.name} ({evaluation.protocol_hash}); {data['data_set']}, {data['split']} split, "
+        f"{data['images']:,} images of {data['patients']:,} patients (manifest {str(data['manifest_hash'])[:12]})"
+    )
+    return [f"{m.name} ({m.sha256[:12]}): {on}; exposure {m.exposure.status}" for m in evaluation.models]
+
+
 def as_markdown(evaluation: Evaluation) -> str:
     """``results.md``: tables to paste into a paper, with everything that must be said beside them."""
     parts = [f"# {evaluation.title}", ""]
@@ -191,11 +199,11 @@ def as_markdown(evaluation: Evaluation) -> str:
         parts += [f"**EXPOSED: {m.name} has seen this test data. {' '.join(m.exposure.reasons)}**", ""]
     parts += [f"- {name}: {value}" for name, value in facts(evaluation)]
     parts += [f"- note: {note}" for note in evaluation.notes]
-    for letter, m in zip("AB", evaluation.models, strict=False):
+    for letter, m, line in zip("AB", evaluation.models, summary(evaluation), strict=False):
         if len(evaluation.models) > 1:
             parts += ["", f"## {letter}: {m.name}"]
         for table in m.tables:
-            parts += ["", f"### {table.title}", "", table.about, "", markdown(table)]
+            parts += ["", f"### {table.title}", "", table.about, "", markdown(table), "", f"*{line}*"]
     if evaluation.differences:
         parts += ["", "## A minus B, paired intervals"]
         for table in evaluation.differences:
@@ -208,10 +216,9 @@ def as_text(evaluation: Evaluation) -> str:
     lines = [f"{evaluation.title}: {evaluation.protocol.name} (hash {evaluation.protocol_hash})"]
     for m in evaluation.models:
         lines.append(f"  {m.name} ({m.sha256[:12]}), exposure: {m.exposure.status}")
-        width = max((len(k) for k in m.headline), default=0)
-        lines += [
-            f"    {k:<{width}}  {interval_text(v, _percent(k))}{' %' * _percent(k)}" for k, v in m.headline.items()
-        ]
+        for key, cell in m.headline.items():
+            title, style = HEADLINES.get(key, (key, Style()))
+            lines.append(f"    {title:<29} {interval_text(cell, style)}{' %' if style.percent else ''}")
     return "\n".join(lines)
 
 

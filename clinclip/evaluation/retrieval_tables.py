@@ -71,6 +71,7 @@ def retrieval_table(ranks: dict[str, Ranks], ks: Sequence[int] = (1, 5, 10)) -> 
         rows=tuple(rows),
         statistic=statistic,
         percent=tuple(c for c in columns if c.startswith("R@")),
+        decimals={"median rank": 1},
     )
 
 
@@ -91,6 +92,7 @@ def retrieval_subgroups(ranks: Ranks, groups: Sequence[Group], ks: Sequence[int]
         rows=tuple(RowSpec(g.label, {"images": int(g.mask.sum()), "patients": g.patients}, g.note) for g in groups),
         statistic=statistic,
         percent=tuple(c for c in columns if c.startswith("R@")),
+        decimals={"median rank": 1},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class TableSpec:
         rows: the rows.
         statistic: weights (R, N) -> values (R, rows x columns), row after row.
         percent: columns printed as percentages.
+        decimals: columns printed with another number of decimals than three.
     """
 
     key: str
@@ -51,6 +52,22 @@ class TableSpec:
     rows: tuple[RowSpec, ...]
     statistic: Statistic
     percent: tuple[str, ...] = ()
+    decimals: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Style:
+    """How numbers are printed.
+
+    Attributes:
+        percent: as a percentage with one decimal.
+        decimals: otherwise.
+        sign: always with a sign (differences).
+    """
+
+    percent: bool = False
+    decimals: int = 3
+    sign: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +90,12 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     percent: tuple[str, ...] = ()
+    decimals: dict[str, int] = field(default_factory=dict)
     difference: bool = False
+
+    def style(self, column: str) -> Style:
+        """How a column is printed."""
+        return Style(column in self.percent, self.decimals.get(column, 3), self.difference)
 
     def cell(self, row: str, column: str) -> Interval:
         """The cell of a row label and a column."""
@@ -141,7 +163,7 @@ def _fill(
                 cells[column] = Interval(float(point[at]), float(low[at]), float(high[at]), int(missing[at]))
                 at += 1
             rows.append(Row(row.label, row.counts, row.note, cells))
-        tables.append(Table(spec.key, spec.title, spec.about, spec.columns, tuple(rows), spec.percent))
+        tables.append(Table(spec.key, spec.title, spec.about, spec.columns, tuple(rows), spec.percent, spec.decimals))
     return tuple(tables)
 
 
@@ -171,25 +193,25 @@ def differences(first: Measured, second: Measured, level: float = 0.95) -> tuple
                 cells[column] = Interval(value, float(low[at]), float(high[at]), int(missing[at]))
                 at += 1
             rows.append(Row(left.label, left.counts, left.note, cells))
-        tables.append(Table(a.key, a.title, a.about, a.columns, tuple(rows), a.percent, difference=True))
+        tables.append(replace(a, rows=tuple(rows), difference=True))
     return tuple(tables)
 
 
-def number(value: float, percent: bool = False, sign: bool = False) -> str:
-    """A number for a table: three decimals, or one decimal of a percentage; a dash where undefined."""
-    if value is None or math.isnan(value):
+def number(value: float, style: Style = Style()) -> str:
+    """A number for a table; a dash where undefined."""
+    if math.isnan(value):
         return EN_DASH
-    plus = "+" if sign else ""
-    return f"{100 * value:{plus}.1f}" if percent else f"{value:{plus}.3f}"
+    plus = "+" if style.sign else ""
+    return f"{100 * value:{plus}.1f}" if style.percent else f"{value:{plus}.{style.decimals}f}"
 
 
-def interval_text(cell: Interval, percent: bool = False, sign: bool = False) -> str:
+def interval_text(cell: Interval, style: Style = Style()) -> str:
     """``0.812 (0.790-0.833)``, ``+0.031 (+0.012 to +0.052)`` for differences; the value alone without interval."""
-    value = number(cell.value, percent, sign)
+    value = number(cell.value, style)
     if math.isnan(cell.low) or math.isnan(cell.value):
         return value
-    link = " to " if sign or cell.low < 0 else EN_DASH
-    return f"{value} ({number(cell.low, percent, sign)}{link}{number(cell.high, percent, sign)})"
+    link = " to " if style.sign or cell.low < 0 else EN_DASH
+    return f"{value} ({number(cell.low, style)}{link}{number(cell.high, style)})"
 
 
 def markdown(table: Table) -> str:
@@ -199,7 +221,7 @@ def markdown(table: Table) -> str:
     lines = [f"| | {' | '.join([*counts, *titles])} |", "|---" * (1 + len(counts) + len(titles)) + "|"]
     for row in table.rows:
         cells = [f"{row.counts[c]:,}" if c in row.counts else "" for c in counts]
-        cells += [interval_text(row.cells[c], c in table.percent, table.difference) for c in table.columns]
+        cells += [interval_text(row.cells[c], table.style(c)) for c in table.columns]
         label = f"{row.label} ({row.note})" if row.note else row.label
         lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines)
