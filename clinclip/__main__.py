@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("clinclip.commands.explain", "show mentions, cues and scopes of a sentence in colour"),
     "annotate": ("clinclip.commands.annotate", "write RadGraph annotations of a manifest's reports"),
     "score-parser": ("clinclip.commands.score_parser", "score a report parser against gold entities"),
+    "embed": ("clinclip.commands.embed", "precompute report embeddings of a frozen text encoder"),
     "ablate": ("clinclip.commands.ablate", "run the ablation rows by seeds and print the table"),
     "demo": ("clinclip.commands.demo", "the whole way on phantom studies: generate, prepare, train, evaluate"),
 }

@@ -1,8 +1,8 @@
 """Embed the images and reports of a manifest with a trained model: each image once, each distinct text once.
 
 Texts that are the same to the model (equal tokens) are encoded once, sorted by length, so that their embeddings are
-equal to the bit: retrieval and CXR-Align can then see that they tie. Work is done in parts; with a work folder the parts are kept, and an interrupted
-run goes on where it stopped.
+equal to the bit: retrieval and CXR-Align can then see that they tie. Work is done in parts; with a work folder the
+parts are kept, and an interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from clinclip.data.draws import stable_hashes, text_hash
 from clinclip.data.manifest import READ_COLUMNS, TABLE_COLUMNS, Manifest, write_atomically
 from clinclip.errors import ConfigError, DataError
 from clinclip.export.checkpoint import LoadedModel
+from clinclip.text.tokens import Tokenizer
+from clinclip.types import TextBatch
 
 #: items a part: what an interruption can cost
 PART = 2048
@@ -136,6 +138,60 @@ def embed_images(
     return _in_parts(len(rows), make, "images", f"images-{identity.hexdigest()[:24]}", work, progress)
 
 
+def encode_texts(
+    encode: Callable[[TextBatch], Tensor],
+    tokenizer: Tokenizer,
+    max_tokens: int,
+    texts: Sequence[str],
+    key: str,
+    batch_size: int = 64,
+    device: torch.device | str = "cpu",
+    progress: bool = True,
+    work: Path | None = None,
+) -> np.ndarray:
+    """Encode texts with any text tower; texts of equal tokens get vectors that are equal to the bit.
+
+    Args:
+        encode: tokens (B, T) on the device -> (B, F).
+        tokenizer: of the tower.
+        max_tokens: texts are cut there.
+        texts: n texts; an empty one is encoded as the special tokens alone.
+        key: names the tower in the work folder.
+        batch_size: texts at once.
+        device: where ``encode`` computes.
+        progress: show a progress bar.
+        work: folder for finished parts, or None.
+
+    Returns:
+        float32 (n, F).
+    """
+    if not texts:
+        raise DataError("no text to embed")
+    number: dict[str, int] = {}
+    index = np.array([number.setdefault(text, len(number)) for text in texts])
+    store = token_store.build(list(number), tokenizer, max_tokens)
+    # texts that differ beyond the truncation, or in case, are one to the model
+    seen: dict[bytes, int] = {}
+    parts = np.split(store.ids, store.start[1:-1])
+    same = np.array([seen.setdefault(ids.tobytes(), i) for i, ids in enumerate(parts)])
+    distinct = np.flatnonzero(same == np.arange(len(store)))
+    order = distinct[np.argsort(store.lengths(distinct), kind="stable")]
+
+    @torch.inference_mode()
+    def make(start: int, stop: int) -> np.ndarray:
+        firsts = range(start, stop, batch_size)
+        batches = (store.batch(order[first : min(first + batch_size, stop)]) for first in firsts)
+        return torch.cat([encode(batch.to(device)) for batch in batches]).float().cpu().numpy()
+
+    digest = hashlib.sha256(f"{key}/{max_tokens}/{tokenizer.hash}".encode())
+    for row in order:
+        digest.update(int(store.lengths(row)).to_bytes(8, "little") + parts[row].tobytes())
+    encoded = _in_parts(len(order), make, "texts", f"texts-{digest.hexdigest()[:24]}", work, progress)
+    place = np.empty(len(store), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return encoded[place[same[index]]]
+
+
 def embed_texts(
     loaded: LoadedModel,
     texts: Sequence[str],
@@ -145,7 +201,7 @@ def embed_texts(
     work: Path | None = None,
     features: bool = False,
 ) -> np.ndarray:
-    """Embeddings of texts; equal texts get embeddings that are equal to the bit.
+    """Embeddings of texts; texts of equal tokens get embeddings that are equal to the bit.
 
     Args:
         loaded: the model; it is moved to the device.
@@ -159,35 +215,15 @@ def embed_texts(
     Returns:
         float32 (n, D), or (n, F) with ``features``.
     """
-    if not texts:
-        raise DataError("no text to embed")
     where = pick_device(device)
     model = loaded.model.to(where).eval()
-    number: dict[str, int] = {}
-    index = np.array([number.setdefault(text, len(number)) for text in texts])
-    store = token_store.build(list(number), loaded.tokenizer, loaded.max_tokens)
-    # texts that differ beyond the truncation, or in case, are one to the model
-    seen: dict[bytes, int] = {}
-    parts = np.split(store.ids, store.start[1:-1])
-    same = np.array([seen.setdefault(ids.tobytes(), i) for i, ids in enumerate(parts)])
-    distinct = np.flatnonzero(same == np.arange(len(store)))
-    order = distinct[np.argsort(store.lengths(distinct), kind="stable")]
 
-    @torch.inference_mode()
-    def make(start: int, stop: int) -> np.ndarray:
-        done: list[Tensor] = []
-        for first in range(start, stop, batch_size):
-            batch = store.batch(order[first : min(first + batch_size, stop)]).to(where)
-            done.append(model.text_encoder(batch).pooled if features else model.encode_text(batch))
-        return torch.cat(done).float().cpu().numpy()
+    def pooled(batch: TextBatch) -> Tensor:
+        return model.text_encoder(batch).pooled
 
-    digest = hashlib.sha256(f"{loaded.sha256}/{loaded.max_tokens}/{features}/{loaded.tokenizer.hash}".encode())
-    for text in number:
-        digest.update(len(text).to_bytes(8, "little") + text.encode("utf-8", "surrogatepass"))
-    encoded = _in_parts(len(order), make, "texts", f"texts-{digest.hexdigest()[:24]}", work, progress)
-    place = np.empty(len(store), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    return encoded[place[same[index]]]
+    encode = pooled if features else model.encode_text
+    key = f"{loaded.sha256}/{'features' if features else 'joint'}"
+    return encode_texts(encode, loaded.tokenizer, loaded.max_tokens, texts, key, batch_size, where, progress, work)
 
 
 def embed_manifest(
