@@ -55,3 +55,12 @@ def write_pictures(folder: Path, count: int, side: int = 48) -> list[tuple[str, 
 
 def area(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return cv2.resize(pixels, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+
+
+def detector_radiograph(height: int = 3056, width: int = 2544, bits: int = 12, noise: float = 0.010) -> np.ndarray:
+    """uint16 (H, W) at detector resolution: smooth anatomy and fine, slightly correlated noise (realistic file sizes)."""
+    coarse = radiograph(height // 8, width // 8, bits=12).astype(np.float32) / 4095
+    picture = cv2.resize(cv2.GaussianBlur(coarse, (0, 0), 2), (width, height), interpolation=cv2.INTER_CUBIC)
+    grain = np.random.default_rng(1).normal(0, 1, (height, width)).astype(np.float32)
+    picture += noise * cv2.GaussianBlur(grain, (0, 0), 0.7) / 0.4
+    return np.round(np.clip(0.05 + 0.9 * picture, 0, 1) * (2**bits - 1)).astype(np.uint16)
