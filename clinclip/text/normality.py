@@ -25,6 +25,14 @@ _ABNORMAL = frozenset({"enlarged", "abnormal", "blunted"})
 Statement = tuple[Concept, int, int, LabelState, str, int, int]
 
 
+def _stands_alone(c: Clauses, j: int, limit: int) -> bool:
+    """Whether the anatomy is a noun phrase of its own: not "cardiac rhythm", not "heart" in "heart rate"."""
+    following = j + 1 < len(c.F) and c.S[j + 1] == c.E[j]
+    if c.F[j] & r.ADJECTIVE:
+        return following and bool(c.F[j + 1] & _LIST)
+    return following or c.E[j] >= limit
+
+
 def _forward_subjects(c: Clauses, i: int) -> list[int]:
     """Subjects behind an adjective: "normal heart, lungs and pleura", "normal size of the heart"."""
     subjects: list[int] = []
@@ -34,7 +42,8 @@ def _forward_subjects(c: Clauses, i: int) -> list[int]:
         if flags & r.ANATOMY:
             if c.S[j] - at > (0 if not subjects else 3):
                 break
-            subjects.append(j)
+            if _stands_alone(c, j, c.size):
+                subjects.append(j)
             at = c.E[j]
         elif (
             flags & (r.MODIFIER | r.THE | r.WITHIN | r.ARTICLE | r.ADVERB)
@@ -68,11 +77,14 @@ def _backward_subjects(c: Clauses, i: int) -> tuple[list[int], bool]:
         flags = c.F[j]
         if subjects:
             if flags & r.ANATOMY and c.S[subjects[-1]] - c.E[j] <= 3:
-                subjects.append(j)
+                if _stands_alone(c, j, c.S[i]):
+                    subjects.append(j)
             elif not flags & (_LIST | r.THE | r.MODIFIER | r.WITHIN | r.ARTICLE) or flags & r.PREDICATE:
                 break
         elif flags & r.ANATOMY:
             if c.S[i] - c.E[j] > MAX_GAP + 4 or (not verb and not shared and c.S[i] - c.E[j] > 2):
+                break
+            if not _stands_alone(c, j, c.S[i]):
                 break
             subjects.append(j)
         elif flags & r.NEG_NOT:

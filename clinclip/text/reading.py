@@ -17,6 +17,8 @@ from clinclip.text.scopes import Clauses
 from clinclip.text.words import split_words
 
 Hit = tuple[int, int, Entry]
+#: entries that keep their words against a finding that begins inside them
+_FIRM = ~(r.ANATOMY | r.MODIFIER | r.EXISTING | r.ADJECTIVE)
 #: sentences kept in the cache
 CACHE_SIZE = 200_000
 
@@ -52,9 +54,21 @@ def find_hits(words: list[str], lex: Lexicon) -> list[Hit]:
     free = 0
     for start in sorted(longest):
         if start >= free:
-            free, entry = longest[start]
-            hits.append((start, free, entry))
+            end, entry = longest[start]
+            if end - start > 1 and not entry.flags & _FIRM and _cuts_concept(longest, start, end):
+                continue
+            hits.append((start, end, entry))
+            free = end
     return hits
+
+
+def _cuts_concept(longest: dict[int, tuple[int, Entry]], start: int, end: int) -> bool:
+    """Whether a description of a place swallows the head of a finding: "left lower | lobe collapse"."""
+    for inner in range(start + 1, end):
+        other = longest.get(inner)
+        if other is not None and other[0] > end and other[1].flags & r.CONCEPT:
+            return True
+    return False
 
 
 @lru_cache(maxsize=50_000)

@@ -82,7 +82,7 @@ class Clauses:
         elif flags & r.NEG_POST:
             add(found, i, r.NEG_POST, NEGATED, "negated-after", forward=False, near=bool(flags & r.NEAR))
         elif flags & r.NEG_NEAR:
-            add(found, i, r.NEG_PRE, NEGATED, "negated-before", near=True)
+            add(found, i, r.NEG_NEAR, NEGATED, "negated-before", near=True)
         elif flags & (r.UNC_PRE | r.UNC_POST):
             self._uncertain(i, flags, found)
         elif flags & r.INDICATION:
@@ -117,7 +117,7 @@ class Clauses:
         else:
             high, islands = self._forward(last, strict=strict or near, first=i)
             if near:
-                high = min(high, end + NEAR_REACH)
+                high = min(high, end + (1 if self.F[i] & r.NEAR else NEAR_REACH))
             found.append(Cue(kind, state, rule, start, end, end, high, islands))
 
     def _no(self, i: int, found: list[Cue]) -> None:
@@ -349,9 +349,13 @@ class Clauses:
         if j >= 0 and F[j] & (r.COMMA | r.COLON | r.OPEN) and E[j] == S[i]:
             j -= 1  # "pneumothorax, resolved", "pneumothorax: none", "fever (no)"
         at = S[i]
-        while j >= 0 and E[j] == at and F[j] & (r.VERB | r.ADVERB) and not F[j] & r.START:
-            at = S[j]  # the cue's own auxiliaries: "has been removed"
+        # the cue's own auxiliaries: "has been removed", "is surgically absent"
+        while j >= 0 and at - E[j] <= (1 if F[j] & r.COPULA else 0) and F[j] & (r.VERB | r.ADVERB) and not F[j] & r.START:
+            at = S[j]
             j -= 1
+        shares = r.END | (r.AND if kind in (r.RESOLVED, r.REMOVED) else 0)
+        if j > 0 and E[j] == at and F[j] & shares:
+            j = self._shared_subject(j)  # "was considered but was felt to be unlikely"
         while j >= 0:
             flags = F[j]
             if S[j] < limit or flags & (_CLAUSE_END | r.AFTER):
@@ -385,6 +389,17 @@ class Clauses:
                 return E[j]
             j -= 1
         return max(0, limit)
+
+    def _shared_subject(self, j: int) -> int:
+        """The hit before the previous predicate, whose subject the conjunction at ``j`` shares; ``j`` if there is none."""
+        for k in range(j - 1, -1, -1):
+            if self.F[k] & _CLAUSE_END:
+                break
+            if self.F[k] & (r.VERB | r.UNC_POST) and not self.F[k] & r.START:
+                while k > 0 and self.F[k - 1] & (r.VERB | r.ADVERB) and self.E[k - 1] == self.S[k]:
+                    k -= 1
+                return k - 1
+        return j
 
     def _parenthesis(self, j: int) -> int | None:
         """The comma that opens the parenthesis closed at ``j`` ("effusions, previously seen, are not present"), if any."""
