@@ -16,21 +16,28 @@ from clinclip.graph.words import (
     ANATOMY,
     CLAUSE_ENDS,
     DENIABLE,
+    DEVICE_KINDS,
+    DEVICES,
     FILLERS,
     MODIFIERS,
     NORMALITY,
+    OBSERVATIONS,
     ORDINALS,
     ORGANS,
     PLACE_PREPOSITIONS,
+    PREDICATES,
     SIDES,
     SITES,
+    VIEW_WORDS,
+    WAITING,
 )
 from clinclip.text.nounphrases import Word, words_of
-from clinclip.text.subject import Subject
+from clinclip.text.subject import Subject, statement_span
 from clinclip.text.types import Assertion
-from clinclip.text.wordclasses import BOUNDARY, INTERPRETIVE
+from clinclip.text.wordclasses import BOUNDARY, INTERPRETIVE, PREDICATIVE
 
 _LABEL = {LabelState.PRESENT: "OBS-DP", LabelState.UNCERTAIN: "OBS-U", LabelState.ABSENT: "OBS-DA"}
+_DESCRIBING = MODIFIERS | DENIABLE | NORMALITY | PREDICATES
 _NEGATIONS = frozenset({"no", "not", "without", "neither", "nor"})
 #: No attachment reaches further than this many words.
 REACH = 14
@@ -85,10 +92,12 @@ class _Sentence:
         self.anatomy = {
             i
             for i, low in enumerate(self.low)
-            if low in ANATOMY and (low not in ORDINALS or self._next(i) in {"rib", "ribs"})
+            if low in ANATOMY
+            and (low not in ORDINALS or self._next(i) in {"rib", "ribs"})
+            and (low != "central" or self._next(i) not in {"venous", "line", "catheter"})
         }
         self.heads = self._find_heads(offset, assertions)
-        if not self.heads and not any(low in NORMALITY for low in self.low):
+        if not self.heads and not any(low in NORMALITY | PREDICATES | DENIABLE for low in self.low):
             return
         self._modifiers()
         self._places()
@@ -100,24 +109,30 @@ class _Sentence:
     def _find_heads(self, offset: int, assertions: Sequence[Assertion]) -> list[_Head]:
         heads: dict[int, _Head] = {}
         for assertion in assertions:
+            start, end = statement_span(assertion)
             inside = [
-                i
-                for i, w in enumerate(self.words)
-                if w.end > assertion.start - offset and w.start < assertion.end - offset and w.is_word
+                i for i, w in enumerate(self.words) if w.end > start - offset and w.start < end - offset and w.is_word
             ]
-            content = [i for i in inside if i not in self.anatomy and self.low[i] not in FILLERS]
+            content = [i for i in inside if i not in self.anatomy and self.low[i] not in FILLERS | VIEW_WORDS]
             if not content:
                 continue
             at = content[-1]
-            cut = next((i for i in inside if self.low[i] == "of" and i > content[0]), None)
-            if cut is not None:
-                at = max(i for i in content if i < cut)
-            label = "OBS-DP" if self.low[at] in NORMALITY else _LABEL[assertion.state]
+            of = next((i for i in inside if self.low[i] == "of" and i > content[0]), None)
+            if of is not None:
+                at = max(i for i in content if i < of)
+            # a sign is there even where what it means is open; "normal" is there whatever it denies
+            borderline = bool({"borderline", "top-normal"} & {self.low[i] for i in content})
+            sure = self.low[at] in NORMALITY or assertion.rule == "sign" or borderline
+            label = "OBS-DP" if sure else _LABEL[assertion.state]
             heads.setdefault(at, _Head(at, label, inside[0], inside[-1]))
             for i in content:
-                self.label[i] = label
-                if i != at:
+                self.label.setdefault(i, label)
+                if i != at and i not in heads:
                     self.edges.append((i, at, "modify"))
+        for at, low in enumerate(self.low):
+            if low in OBSERVATIONS and at not in self.label:
+                denied = any(word in _NEGATIONS for word in self.low[max(0, at - 3) : at])
+                heads[at] = _Head(at, "OBS-DA" if denied else "OBS-DP", at, at)
         for head in heads.values():
             self.label[head.at] = head.label
         return sorted(heads.values(), key=lambda h: h.at)
@@ -126,20 +141,18 @@ class _Sentence:
         """Describing words: attached to the observation they stand before, or that they are said of."""
         taken = {h.at for h in self.heads}
         for at, low in enumerate(self.low):
-            if low not in MODIFIERS or at in self.label or at in self.anatomy:
+            if low not in _DESCRIBING or at in self.label or at in self.anatomy or self._next(at) == "position":
                 continue
             if low in DENIABLE and self._denied(at):
                 self.label[at] = "OBS-DA"
                 continue
-            head = self._owner(at)
-            if head is None:
-                if low in NORMALITY and any(abs(at - a) <= REACH for a in self.anatomy):
-                    self.label[at] = "OBS-DP"
-                    self.heads.append(_Head(at, "OBS-DP", at, at))
-                continue
-            if head.at in taken:
+            head = self._owner(at) if low not in NORMALITY else None
+            if head is not None and head.at in taken:
                 self.label[at] = head.label
                 self.edges.append((at, head.at, "modify"))
+            elif low in NORMALITY | PREDICATES and any(abs(at - a) <= REACH for a in self.anatomy):
+                self.label[at] = "OBS-DA" if at and self.low[at - 1] == "not" else "OBS-DP"
+                self.heads.append(_Head(at, self.label[at], at, at))
         self.heads.sort(key=lambda h: h.at)
 
     def _denied(self, at: int) -> bool:
@@ -197,26 +210,43 @@ class _Sentence:
                 return before
         return None
 
-    def _groups(self) -> list[tuple[int, int]]:
-        """(first, last) of runs of anatomy words that name one place."""
-        groups: list[tuple[int, int]] = []
+    def _groups(self) -> list[tuple[int, int, int]]:
+        """(first, last, target) of runs of anatomy words; the target is the word that the others of the run modify.
+
+        An adjective that waits for its noun takes the noun of the next run: in "cardiac and mediastinal contours" both
+        modify *contours*.
+        """
+        runs: list[tuple[int, int]] = []
         at = 0
         while at < len(self.low):
-            if at not in self.anatomy:
-                at += 1
-                continue
             last = at
-            while last + 1 in self.anatomy and not (self.low[last] in SITES and self.low[last + 1] in ORGANS):
-                last += 1
-            groups.append((at, last))
+            if at in self.anatomy:
+                while last + 1 in self.anatomy and not self._divides(last):
+                    last += 1
+                runs.append((at, last))
             at = last + 1
-        return groups
+        groups: list[tuple[int, int, int]] = []
+        for number in range(len(runs) - 1, -1, -1):
+            first, last = runs[number]
+            trailing = self.low[last] == "bilaterally" or (self.low[last] == "size" and self.low[last - 1] == "heart")
+            target = last - 1 if trailing and last > first else last
+            if self.low[last] in WAITING and groups:
+                following = groups[-1]
+                between = self.low[last + 1 : following[0]]
+                if between and all(low in {",", "and", "or", "/"} for low in between):
+                    target = following[2]
+            groups.append((first, last, target))
+        return groups[::-1]
+
+    def _divides(self, at: int) -> bool:
+        """Whether a new place begins behind a word: "lower lobe | airspace opacity", "jugular | venous catheter"."""
+        low, following = self.low[at], self.low[at + 1]
+        return low in SITES and following in ORGANS
 
     def _places(self) -> None:
-        for first, last in self._groups():
-            target = last
-            if self.low[last] in {"bilaterally", "size"} and last > first:
-                target = last - 1
+        for first, last, target in self._groups():
+            if first == last and self.low[first] in {"bilaterally", "both", "size"} and not self._sided(first):
+                continue
             heads = self._located(first, last)
             if not heads and not self._said_of(first, last):
                 continue
@@ -225,7 +255,19 @@ class _Sentence:
                 if at != target:
                     self.edges.append((at, target, "modify"))
             for head in heads:
-                self.edges.append((head.at, target, "located_at"))
+                if self.low[head.at] in DEVICES and last < head.at:
+                    kinds = [at for at in range(first, last + 1) if self.low[at] in DEVICE_KINDS]
+                    if kinds:
+                        self.edges += [(at, head.at, "modify") for at in kinds]
+                        continue
+                if target <= last:
+                    self.edges.append((head.at, target, "located_at"))
+
+    def _sided(self, at: int) -> bool:
+        """Whether "both", "bilaterally" or "size" says something of an abnormality here."""
+        if self.low[at] == "size":
+            return at > 0 and self.low[at - 1] != "in" and self._next(at) != "of"
+        return any(h.label != "OBS-DP" or self.low[h.at] not in NORMALITY for h in self.heads)
 
     def _located(self, first: int, last: int) -> list[_Head]:
         """Observations located at a place: the one it stands before, is part of, or follows through a preposition."""
@@ -243,15 +285,26 @@ class _Sentence:
         before = next((h for h in reversed(self.heads) if h.at < first), None)
         if before is not None and first - before.at <= REACH:
             between = self.low[before.at + 1 : first]
-            if any(low in PLACE_PREPOSITIONS for low in between) or self.low[first] == "bilaterally":
-                stop = {"with", "without", "but", ";", "no", "is", "are", "compared", "since", "from"}
-                if not any(low in stop for low in between):
-                    return [before]
-        if after is not None and after.at - last <= REACH:
-            between = self.low[last + 1 : after.at]
-            if any(low in {"is", "are", "remains", "appears", "was", "were"} for low in between):
-                return [after] if not any(low in CLAUSE_ENDS or low == ";" for low in between) else []
-        return []
+            linked = any(low in PLACE_PREPOSITIONS for low in between) or self.low[first] == "bilaterally"
+            if linked and not self._interrupted(between) and self.low[before.at] not in DEVICES:
+                return [before]
+        return [h for h in self.heads if last < h.at <= last + REACH and self._said(last, h.at)]
+
+    def _said(self, place: int, at: int) -> bool:
+        """Whether a verb says the observation of the place: "the lungs are clear and well expanded"."""
+        between = self.low[place + 1 : at]
+        if any(low in CLAUSE_ENDS or low in {";", "with", "without", "there", "no"} for low in between):
+            return False
+        return any(low in {"is", "are", "remains", "remain", "appears", "appear", "was", "were"} for low in between)
+
+    @staticmethod
+    def _interrupted(between: Sequence[str]) -> bool:
+        """Whether a place no longer belongs to the observation before it. "Are seen in" does not interrupt."""
+        if any(low in {"with", "without", "but", ";", "no", "compared", "since", "from"} for low in between):
+            return True
+        if not any(low in {"is", "are", "was", "were"} for low in between):
+            return False
+        return not any(low in PREDICATIVE for low in between)
 
     def _said_of(self, first: int, last: int) -> bool:
         return any(self.low[at] not in SIDES for at in range(first, last + 1)) and bool(self.heads)

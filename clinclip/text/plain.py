@@ -18,7 +18,7 @@ from clinclip.findings import LabelState
 from clinclip.text.nounphrases import SpanMention, words_of
 from clinclip.text.removal import prefix_end, restatements
 from clinclip.text.rewrite import match_initial, proposals
-from clinclip.text.subject import SILENT_RULES, Subject, claim, sentence_claims
+from clinclip.text.subject import SILENT_RULES, Subject, claim, sentence_claims, statement_span
 from clinclip.text.types import Assertion
 from clinclip.text.wordclasses import OTHER_NOUNS
 
@@ -140,8 +140,10 @@ def _outside(sentence: str) -> str | None:
 
 def _isolate(sentence: str, offset: int, mentions: Sequence[Assertion], unit: Sequence[Assertion]) -> str | None:
     """The sentence that says of this unit, and of nothing else, what the report says."""
-    ordered = sorted(mentions, key=lambda a: a.start)
-    spans = [SpanMention(a.start - offset, a.end - offset, a not in unit) for a in ordered]
+    spans = []
+    for assertion in sorted(mentions, key=statement_span):
+        start, end = statement_span(assertion)
+        spans.append(SpanMention(start - offset, end - offset, assertion not in unit))
     if all(not s.doomed for s in spans):
         texts = [sentence]
     else:

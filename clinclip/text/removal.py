@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from clinclip.findings import LabelState
+from clinclip.text.compounds import split_compounds
 from clinclip.text.nounphrases import SpanMention, noun_phrases, words_of
 from clinclip.text.rewrite import Proposal, match_initial, proposals
-from clinclip.text.subject import Claim, Subject, claim, sentence_claims
+from clinclip.text.subject import Claim, Subject, claim, sentence_claims, statement_span
 from clinclip.text.types import Assertion
 from clinclip.text.wordclasses import ANAPHORA, DETERMINERS, FINITE
 
@@ -108,15 +109,12 @@ def _change_sentence(
 ) -> SentenceChange:
     begin = prefix_end(text, *span, mentions)
     sentence = text[begin : span[1]]
-    doomed = [(a.start, a.end, a.concept) in gone for a in mentions]
-    spans = [
-        SpanMention(a.start - begin, a.end - begin, flag)
-        for a, flag in sorted(zip(mentions, doomed, strict=True), key=lambda p: p[0].start)
-    ]
-    survivors = [a for a, flag in zip(mentions, doomed, strict=True) if not flag]
-    targets = {a.finding for a, flag in zip(mentions, doomed, strict=True) if flag}
+    ordered = sorted(mentions, key=statement_span)
+    spans = [_span(a, begin, (a.start, a.end, a.concept) in gone) for a in ordered]
+    survivors = [a for a, s in zip(ordered, spans, strict=True) if not s.doomed]
+    targets = {a.finding for a, s in zip(ordered, spans, strict=True) if s.doomed}
     best: tuple[int, Proposal] | None = None
-    for proposal in (*proposals(sentence, spans), *restatements(sentence, spans, survivors)):
+    for proposal in _ways(sentence, spans, ordered, survivors):
         loss = _loss(proposal.text, survivors, targets)
         if loss is not None and (best is None or loss < best[0]):
             best = (loss, proposal)
@@ -127,20 +125,42 @@ def _change_sentence(
     return SentenceChange(begin, span[1], best[1].text, best[1].removed_first, span[0])
 
 
+def _ways(
+    sentence: str, spans: Sequence[SpanMention], ordered: Sequence[Assertion], survivors: Sequence[Assertion]
+) -> Iterator[Proposal]:
+    """Proposals, the most faithful first: compounds split, clauses and lists cut, survivors stated anew."""
+    split = split_compounds(sentence, spans, [a.finding for a in ordered])
+    if split is not None:
+        text, left = split
+        if any(s.doomed for s in left):
+            yield from proposals(text, left)
+        else:
+            yield Proposal(text, "compound", True)
+    yield from proposals(sentence, spans)
+    yield from restatements(sentence, spans, survivors)
+
+
+def _span(assertion: Assertion, offset: int, doomed: bool) -> SpanMention:
+    start, end = statement_span(assertion)
+    return SpanMention(start - offset, end - offset, doomed)
+
+
 def _loss(text: str, survivors: Sequence[Assertion], targets: set[str | None]) -> int | None:
     """How many qualities of the surviving assertions a rewritten sentence loses; None when it loses one of them."""
     now = sentence_claims(text) if text else ()
-    asserted = {LabelState.PRESENT, LabelState.UNCERTAIN}
-    if any(c[1] in targets and c[2] in asserted for c in now if not _among(c, survivors)):
-        return None
     before = [claim(a) for a in survivors]
-    if Counter(c[:3] for c in before) != Counter(c[:3] for c in now):
+    said = Counter(_core(c) for c in before)
+    if said != Counter(_core(c) for c in now):
+        return None
+    asserted = {LabelState.PRESENT, LabelState.UNCERTAIN}
+    if any(c[1] in targets and c[2] in asserted and _core(c) not in said for c in now):
         return None
     return sum((Counter(before) - Counter(now)).values())
 
 
-def _among(found: Claim, survivors: Sequence[Assertion]) -> bool:
-    return any(claim(a)[:3] == found[:3] for a in survivors)
+def _core(found: Claim) -> tuple[str, LabelState]:
+    """What must survive of a claim: the observation (outside the 14, the concept) and its state."""
+    return (found[1] or found[0], found[2])
 
 
 def restatements(sentence: str, spans: Sequence[SpanMention], survivors: Sequence[Assertion]) -> list[Proposal]:
@@ -151,10 +171,10 @@ def restatements(sentence: str, spans: Sequence[SpanMention], survivors: Sequenc
     kept = [s for s in spans if not s.doomed]
     final = sentence[len(sentence.rstrip().rstrip(".!?")) :] or ""
     items = noun_phrases(words_of(sentence), kept)
-    offset = kept[0].start - min(a.start for a in survivors)
+    ordered = sorted(survivors, key=statement_span)
     phrases: dict[int, str] = {}
-    for number, assertion in enumerate(sorted(survivors, key=lambda a: a.start)):
-        phrase = sentence[assertion.start + offset : assertion.end + offset]
+    for number, assertion in enumerate(ordered):
+        phrase = sentence[kept[number].start : kept[number].end]
         item = next((i for i in items or () if number in i.mentions), None)
         if item is not None and not any(s.doomed and s.start < item.end and item.start < s.end for s in spans):
             phrase = sentence[item.start : item.end] if number == item.mentions[0] else ""
@@ -162,7 +182,7 @@ def restatements(sentence: str, spans: Sequence[SpanMention], survivors: Sequenc
             phrase = f"{assertion.side} {phrase}"
         phrases[number] = _without_determiner(phrase)
     groups: list[tuple[LabelState, list[str]]] = []
-    for number, assertion in enumerate(sorted(survivors, key=lambda a: a.start)):
+    for number, assertion in enumerate(ordered):
         if not phrases[number]:
             continue
         if groups and groups[-1][0] is assertion.state:
@@ -211,7 +231,7 @@ def _change_dependent(text: str, span: tuple[int, int], mentions: Sequence[Asser
     if not mentions:
         return SentenceChange(span[0], span[1], "", True, span[0])
     sentence = text[span[0] : span[1]]
-    spans = [SpanMention(a.start - span[0], a.end - span[0], False) for a in sorted(mentions, key=lambda a: a.start)]
+    spans = [_span(a, span[0], False) for a in sorted(mentions, key=statement_span)]
     for proposal in restatements(sentence, spans, mentions):
         if _loss(proposal.text, mentions, set()) is not None:
             return SentenceChange(span[0], span[1], proposal.text, True, span[0])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 
 from clinclip.findings import FINDINGS, NO_FINDING, PARENT, LabelState
 from clinclip.text.assertions import find_assertions
 from clinclip.text.labels import label_report
+from clinclip.text.lexicon.build import lexicon
 from clinclip.text.sections import reading_spans
 from clinclip.text.sentences import split_sentences
 from clinclip.text.types import Assertion
@@ -22,6 +23,20 @@ def claim(assertion: Assertion) -> Claim:
     """The content of an assertion without its position."""
     a = assertion
     return (a.concept, a.finding, a.state, a.side, a.severity, a.locations, a.change)
+
+
+@cache
+def anatomy_rules() -> frozenset[str]:
+    """Names of the rules that read a statement about anatomy ("the heart is enlarged", "sharp angles")."""
+    return frozenset(rule for rows in lexicon().normality.values() for _, _, rule in rows)
+
+
+def statement_span(assertion: Assertion) -> tuple[int, int]:
+    """The words that make the statement: anatomy with its predicate ("heart is enlarged"), else the mention itself."""
+    a = assertion
+    if a.cue_start is None or a.cue_end is None or a.rule not in anatomy_rules():
+        return a.start, a.end
+    return min(a.start, a.cue_start), max(a.end, a.cue_end)
 
 
 @lru_cache(maxsize=1 << 16)

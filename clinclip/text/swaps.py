@@ -17,7 +17,7 @@ from clinclip.text.draws import Draws
 from clinclip.text.edits import apply_edits, merge_spans
 from clinclip.text.negation import EXCLUDED, Attempt
 from clinclip.text.nounphrases import Item, SpanMention, noun_phrases, words_of
-from clinclip.text.subject import Subject, claim, unentailed_change
+from clinclip.text.subject import Subject, claim, statement_span, unentailed_change
 from clinclip.text.types import Assertion, EditedReport
 from clinclip.text.wordclasses import PLACE_WORDS, SIDES
 
@@ -113,7 +113,11 @@ def _items(subject: Subject, mentions: Sequence[Assertion]) -> list[tuple[int, I
     for sentence in dict.fromkeys(a.sentence for a in mentions):
         inside = sorted((a for a in subject.assertions if a.sentence == sentence), key=lambda a: (a.start, a.end))
         unique = list({(a.start, a.end): a for a in inside}.values())
-        spans = [SpanMention(a.start - sentence[0], a.end - sentence[0], (a.start, a.end) in chosen) for a in unique]
+        spans = []
+        for assertion in unique:
+            start, end = statement_span(assertion)
+            doomed = (assertion.start, assertion.end) in chosen
+            spans.append(SpanMention(start - sentence[0], end - sentence[0], doomed))
         items = noun_phrases(words_of(subject.text[sentence[0] : sentence[1]]), spans)
         if items is None:
             return None
