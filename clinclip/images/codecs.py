@@ -94,6 +94,9 @@ def decode_frame(
     if syntax == RLE:
         return _decode_rle(data, path, shape[0], shape[1], dtype)
     _check_frame_header(data, path, syntax, shape)
+    if b"\xff\xd9" not in data[-64:]:
+        # Neither entropy-coded data nor packets can hold this marker; decoders fill what is missing without a word.
+        raise ImageDecodeError(path, f"cut-off {NAMES[syntax]} frame: it has no end marker")
     if syntax in _JPEG_FAMILY and is_dct(jpeg_info(data, path)):
         return decode_jpeg(data, path)[0]
     try:
@@ -104,10 +107,8 @@ def decode_frame(
         decode = imagecodecs.jpeg2k_decode
     elif syntax in _JPEG_LS_FAMILY:
         decode = imagecodecs.jpegls_decode
-    elif jpeg_info(data, path).frame == 0xC3:
-        decode = imagecodecs.ljpeg_decode
     else:
-        decode = imagecodecs.jpeg8_decode
+        decode = imagecodecs.jpeg8_decode  # libjpeg-turbo: lossless and 12-bit too, twice as fast as ljpeg_decode
     try:
         pixels = np.asarray(decode(data))
     except (RuntimeError, ValueError, TypeError, OSError) as error:  # imagecodecs' errors are RuntimeErrors

@@ -58,7 +58,7 @@ def area(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def detector_radiograph(height: int = 3056, width: int = 2544, bits: int = 12, noise: float = 0.010) -> np.ndarray:
-    """uint16 (H, W) at detector resolution: smooth anatomy and fine, slightly correlated noise (realistic file sizes)."""
+    """uint16 (H, W) at detector resolution: smooth anatomy and fine, slightly correlated noise (real file sizes)."""
     coarse = radiograph(height // 8, width // 8, bits=12).astype(np.float32) / 4095
     picture = cv2.resize(cv2.GaussianBlur(coarse, (0, 0), 2), (width, height), interpolation=cv2.INTER_CUBIC)
     grain = np.random.default_rng(1).normal(0, 1, (height, width)).astype(np.float32)

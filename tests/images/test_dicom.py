@@ -6,6 +6,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
 
@@ -277,6 +278,17 @@ def test_frame_header_must_agree_with_the_dicom_header(phantom):
         change(path, Rows=240)
         with pytest.raises(ImageDecodeError, match=r"120 x 100|ends after"):
             read_image(path)
+
+
+@pytest.mark.parametrize("syntax", [s for s in SYNTAXES if s not in {IMPLICIT, EXPLICIT, DEFLATED}])
+def test_a_frame_cut_short_inside_a_sound_file_is_refused(phantom, tmp_path, syntax):
+    dataset = pydicom.dcmread(phantom(transfer_syntax=syntax))
+    (frame,) = generate_frames(dataset.PixelData, number_of_frames=1)
+    for share in (0.3, 0.7, 0.98):
+        dataset.PixelData = encapsulate([frame[: int(len(frame) * share)]])
+        dataset.save_as(tmp_path / "cut.dcm")
+        with pytest.raises(ImageDecodeError, match=r"cut-off|ends after|outside the frame"):
+            read_image(tmp_path / "cut.dcm")
 
 
 def test_lossless_jpeg_encoder_covers_all_categories():
