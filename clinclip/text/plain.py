@@ -28,9 +28,9 @@ _TEMPORAL = re.compile(
     r"redemonstrat\w+|still|similar|constant|change[ds]?|earlier|before|longer|larger|smaller|regress\w*|diminish\w*|"
     r"recent|today|removed|removal|withdrawn|currently|current|preceding|last|evolving|reaccumulat\w*|clearing|cleared|more|less)\b|_{2,}"
 )
-#: Words that can be struck out where they stand: first the openings, then what compares.
+_OPENING = re.compile(r"(?i)^(?:also|additionally|in addition|again|once again|as before|incidentally)\b,?\s*")
+#: Words that can be struck out where they stand.
 _STRIKE = (
-    re.compile(r"(?i)^(?:also|additionally|in addition|again|once again|as before|incidentally)\b,?\s*"),
     re.compile(
         r"(?i)^(?:interval\s+)?(?:development|appearance|increase|decrease|worsening|improvement|progression|"
         r"reduction)\s+(?:of|in)\s+(?:the\s+|an?\s+)?"
@@ -165,7 +165,7 @@ def _isolate(sentence: str, offset: int, mentions: Sequence[Assertion], unit: Se
 
 
 def _tidy(text: str) -> str:
-    text = " ".join(text.split()).strip(" ,;:.")
+    text = _OPENING.sub("", " ".join(text.split())).strip(" ,;:.")
     return match_initial(text, "A") + "." if text else ""
 
 

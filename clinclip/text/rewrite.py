@@ -14,6 +14,7 @@ from itertools import pairwise
 from clinclip.text.nounphrases import Item, SpanMention, Word, noun_phrases, words_of
 from clinclip.text.wordclasses import (
     ANAPHORA,
+    BOUNDARY,
     FINITE,
     INTERPRETIVE,
     ORGAN_ADJECTIVES,
@@ -85,6 +86,13 @@ def proposals(sentence: str, mentions: Sequence[SpanMention]) -> list[Proposal]:
             text = _finish(text, sentence, final)
             if all(text != p.text for p in found):
                 found.append(Proposal(text, "list" if text else "whole", removed_first))
+    text = _cut_conjunct(body, mentions)
+    if text is not None:
+        conjunct = Proposal(_finish(text, sentence, final), "conjunct", removed_first)
+        if found and found[0].how != "whole":
+            found.append(conjunct)
+        else:  # a long sentence that names the finding in passing is kept without it
+            found.insert(0, conjunct)
     return found
 
 
@@ -113,6 +121,38 @@ def match_initial(text: str, like: str) -> str:
             break
         if char.isalpha():
             return text[:position] + (char.upper() if first.isupper() else char) + text[position + 1 :]
+    return text
+
+
+#: A sentence with this many words beside its findings says more than that they are there.
+_IN_PASSING = 12
+_JOINT = re.compile(r"\s*,?\s*(?:and|or)\s+|\s*,\s*", re.IGNORECASE)
+
+
+def _cut_conjunct(body: str, mentions: Sequence[SpanMention]) -> str | None:
+    """Take the doomed phrases out of lists whose other members are no findings ("with pneumonia and influenza").
+
+    None unless each stands beside a comma or conjunction, and the sentence is about something else.
+    """
+    words = words_of(body)
+    items = noun_phrases(words, mentions)
+    if items is None:
+        return None
+    inside = sum(1 for w in words if w.is_word and any(i.start <= w.start < i.end for i in items))
+    if sum(1 for w in words if w.is_word) - inside < _IN_PASSING:
+        return None
+    text = body
+    for item in reversed([i for i in items if i.doomed]):
+        after = _JOINT.match(body, item.end)
+        following = next((w for w in words if after and w.start >= after.end()), None)
+        before = re.search(r"(?i)(?:\s*,?\s*(?:and|or)\s+|\s*,\s*)$", body[: item.start])
+        preceding = next((w for w in reversed(words) if before and w.end <= before.start()), None)
+        if after and following and following.low not in BOUNDARY and not (before and preceding):
+            text = text[: item.start] + text[after.end() :]
+        elif before and preceding and preceding.is_word and preceding.low not in BOUNDARY:
+            text = text[: before.start()] + text[item.end :]
+        else:
+            return None
     return text
 
 
@@ -368,6 +408,8 @@ def is_singular(phrase: str) -> bool:
             break
         if word.is_word:
             head = word.low
+    if head.endswith("thoraces"):
+        return False
     return not head.endswith("s") or bool(_SINGULAR_END.search(head))
 
 

@@ -17,6 +17,7 @@ from clinclip.text.draws import Draws
 from clinclip.text.edits import apply_edits, merge_spans
 from clinclip.text.negation import EXCLUDED, Attempt
 from clinclip.text.nounphrases import Item, SpanMention, noun_phrases, words_of
+from clinclip.text.rewrite import is_singular
 from clinclip.text.subject import Subject, claim, statement_span, unentailed_change
 from clinclip.text.types import Assertion, EditedReport
 from clinclip.text.wordclasses import PLACE_WORDS, SIDES
@@ -216,12 +217,9 @@ def _swap_finding(subject: Subject, finding: str, draws: Draws) -> Attempt:
     for other, singular, plural in draws.order(options, kind, finding):
         spans: list[tuple[int, int, str]] = []
         for start, end in dict.fromkeys((a.start, a.end) for a in mentions):
+            start += _place_length(subject.text[start:end])
             old = subject.text[start:end]
-            new = (
-                plural
-                if re.search(r"(?i)(?:[^su]s|ae|aces|ies)$", old) and not old.lower().endswith("sis")
-                else singular
-            )
+            new = singular if is_singular(old) else plural
             spans.append((start, end, _in_case(new, old.split()[0])))
             article = re.search(r"(?i)\b(an?)\s+$", subject.text[:start])
             if article:
