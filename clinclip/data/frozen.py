@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clinclip.data.manifest import write_atomically
+from clinclip.data.arrays import load_arrays, save_arrays
 from clinclip.errors import DataError
 
 
@@ -20,12 +20,7 @@ def write_frozen_text(path: Path, text_hash: np.ndarray, embedding: np.ndarray) 
     """
     keys, first = np.unique(np.asarray(text_hash, dtype=np.int64), return_index=True)
     values = np.asarray(embedding, dtype=np.float32)[first]
-
-    def write(target: Path) -> None:
-        with target.open("wb") as stream:
-            np.savez(stream, text_hash=keys, embedding=values)
-
-    write_atomically(path, write)
+    save_arrays(path, text_hash=keys, embedding=values)
 
 
 def read_frozen_text(path: Path, text_hash: np.ndarray) -> np.ndarray:
@@ -35,10 +30,10 @@ def read_frozen_text(path: Path, text_hash: np.ndarray) -> np.ndarray:
         DataError: the file is missing, is something else, or lacks texts.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            keys, values = arrays["text_hash"], arrays["embedding"]
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"data.frozen_text={path}: not a file of frozen report embeddings ({error})") from error
+        arrays = load_arrays(path, "text_hash", "embedding")
+    except DataError as error:
+        raise DataError(f"data.frozen_text: not a file of frozen report embeddings: {error}") from error
+    keys, values = arrays["text_hash"], arrays["embedding"]
     if not len(keys):
         raise DataError(f"data.frozen_text={path}: holds no embedding")
     order = np.argsort(keys)

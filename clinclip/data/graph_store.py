@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from clinclip.data.manifest import write_atomically
+from clinclip.data.arrays import load_arrays, save_arrays
+from clinclip.errors import DataError
 from clinclip.graph.batch import EncodedGraph, collate_graphs
 from clinclip.types import GraphBatch
 
@@ -82,19 +83,13 @@ def pack(graphs: Sequence[EncodedGraph | None]) -> GraphStore:
 
 
 def save(store: GraphStore, path: Path) -> None:
-    """Write to one .npz file, atomically."""
-
-    def write(target: Path) -> None:
-        with target.open("wb") as stream:
-            np.savez(stream, **{f.name: getattr(store, f.name) for f in fields(store)})
-
-    write_atomically(path, write)
+    """Write to one file, atomically."""
+    save_arrays(path, **{f.name: getattr(store, f.name) for f in fields(store)})
 
 
 def load(path: Path) -> GraphStore | None:
     """Read what :func:`save` wrote; None where there is nothing usable (it is then built again)."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return GraphStore(**{f.name: arrays[f.name] for f in fields(GraphStore)})
-    except (OSError, KeyError, ValueError, EOFError):
+        return GraphStore(**load_arrays(path, *(f.name for f in fields(GraphStore))))
+    except DataError:
         return None

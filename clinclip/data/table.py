@@ -4,6 +4,7 @@ What people's tables do, and what happens here:
 
 * Two rows name the same image file. Both stay (their notes or patients may differ), with ids of their own, and their
   patients are kept in one split, because one image in training and in test is a leak.
+* Two rows say the same about the same image of the same patient: one stays.
 * Rows of one patient with the same text are one study, unless a study column says otherwise.
 * U+FFFD (a character lost in an earlier conversion) stays as it is and is counted: nothing can restore it.
 """
@@ -21,7 +22,7 @@ import pandas as pd
 from clinclip.data.manifest import TABLE_COLUMNS
 from clinclip.data.report_text import WHOLE, check_policy, has_words, report_parts, unwrap
 from clinclip.data.source import Source
-from clinclip.data.splits import SPLIT_ALIASES
+from clinclip.data.splits import SPLIT_ALIASES, assert_disjoint
 from clinclip.data.tables import IdColumn, TableFormat, read_rows, read_table
 from clinclip.errors import LayoutError, TableError
 from clinclip.findings import FINDINGS, column_name
@@ -137,12 +138,16 @@ def read(csv: Path, options: TableOptions, image_root: Path | None = None) -> So
         has_text=options.text is not None,
     )
     source.count("rows of the table")
+    repeated = frame.duplicated(["image_path", "patient_id", "study_id", "text", "split"])
+    source.keep(~repeated, "repeated row", "same image, patient, study and text as another row")
     _note_oddities(source)
+    if options.split is not None:
+        assert_disjoint(source.frame.assign(dataset=options.dataset), str(csv))
     source.keep_views(options.views)
     if options.text is not None:
         source.keep(source.frame["text"] != "", "no text", f"blank, or no section of --text {options.policy}")
         source.count("with text")
-    if not any((root / path).exists() for path in frame["image_path"]):
+    if not any((root / path).exists() for path in source.frame["image_path"]):
         raise LayoutError(
             f"none of the {len(frame)} images of column {options.image!r} exists below {root}; give the folder that "
             "the paths count from: --image-root DIR"

@@ -168,6 +168,8 @@ def read_rows(path: Path, encoding: str | None = None, delimiter: str = ",") -> 
         raise TableError(f"{path}: line {start}: {error}; a cut-off download or an unbalanced quote") from error
     if header is None:
         raise TableError(f"{path}: the table is empty")
+    if not text.endswith(("\n", "\r")):
+        notes.append("no line end after the last row; compare the file's size with the publisher's")
     if blank:
         notes.append(f"{blank} blank rows left out")
     return header, rows, notes

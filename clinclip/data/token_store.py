@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from clinclip.data.manifest import write_atomically
+from clinclip.data.arrays import load_arrays, save_arrays
+from clinclip.errors import DataError
 from clinclip.types import TextBatch
 
 #: texts a call of the tokenizer; bounds the memory of its Python lists
@@ -114,19 +115,14 @@ def cache_key(texts: Sequence[str], tokenizer_hash: str, max_tokens: int) -> str
 
 
 def save(store: TokenStore, path: Path) -> None:
-    """Write to one .npz file, atomically."""
-
-    def write(target: Path) -> None:
-        with target.open("wb") as stream:
-            np.savez(stream, ids=store.ids, start=store.start, pad_id=np.int64(store.pad_id))
-
-    write_atomically(path, write)
+    """Write to one file, atomically."""
+    save_arrays(path, ids=store.ids, start=store.start, pad_id=np.array(store.pad_id))
 
 
 def load(path: Path) -> TokenStore | None:
     """Read what :func:`save` wrote; None where there is nothing usable (it is then built again)."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return TokenStore(arrays["ids"], arrays["start"], int(arrays["pad_id"]))
-    except (OSError, KeyError, ValueError, EOFError):
+        arrays = load_arrays(path, "ids", "start", "pad_id")
+    except DataError:
         return None
+    return TokenStore(arrays["ids"], arrays["start"], int(arrays["pad_id"]))

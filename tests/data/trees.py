@@ -199,15 +199,16 @@ def write_chexpert(
     write_csv(root / "train.csv", CHEXPERT_HEADER, train)
     write_csv(root / "valid.csv", CHEXPERT_HEADER, valid)
     if test:
-        write_csv(root / "groundtruth.csv", ["Study", *FINDINGS],
-                  [[f"{prefix}/test/patient64741/study1", *[1 if f == "Fracture" else 0 for f in FINDINGS]]])  # fmt: skip
+        truth = [1 if f == "Fracture" else 0 for f in FINDINGS]
+        write_csv(root / "groundtruth.csv", ["Study", *FINDINGS], [[f"{prefix}/test/patient64741/study1", *truth]])
         picture(root / "test/patient64741/study1/view1_frontal.jpg", seed=11)
     return root
 
 
 PLUS_HEADER = [
-    "path_to_image", "path_to_dcm", "frontal_lateral", "ap_pa", "deid_patient_id", "patient_report_date_order", "report",
-    "section_narrative", "section_clinical_history", "section_history", "section_comparison", "section_technique",
+    "path_to_image", "path_to_dcm", "frontal_lateral", "ap_pa", "deid_patient_id", "patient_report_date_order",
+    "report", "section_narrative", "section_clinical_history",
+    "section_history", "section_comparison", "section_technique",
     "section_procedure_comments", "section_findings", "section_impression", "section_end_of_impression",
     "section_summary", "section_accession_number", "age", "sex", "race", "ethnicity", "interpreter_needed",
     "insurance_type", "recent_bmi", "deceased", "split",

@@ -1,0 +1,32 @@
+"""Manifests shared by the tests of the data module, prepared once a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clinclip.data.build import BuildOptions, build
+from clinclip.data.mimic_cxr import MimicOptions, read
+from clinclip.images import CacheOptions
+from tests.data.trees import studies, write_mimic
+
+
+def prepare(base: Path, out: Path, count: int = 24, views: str = "all", size: int = 40) -> Path:
+    """A MIMIC-CXR tree with two images a study, prepared."""
+    tree = write_mimic(base, studies(count))
+    source = read(tree.jpg, options=MimicOptions(views=views), progress=False)
+    build(source, out, BuildOptions(cache=CacheOptions(size=size)), progress=False)
+    return out
+
+
+@pytest.fixture(scope="session")
+def manifest_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("manifest")
+    return prepare(base / "tree", base / "m")
+
+
+@pytest.fixture(scope="session")
+def frontal_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("frontal")
+    return prepare(base / "tree", base / "m", count=12, views="frontal", size=24)

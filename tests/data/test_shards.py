@@ -1,0 +1,104 @@
+"""Cluster array jobs: parts joined equal the whole, and nothing that does not belong together is joined."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from clinclip.__main__ import main
+from clinclip.data.build import BuildOptions, build
+from clinclip.data.manifest import Manifest
+from clinclip.data.mimic_cxr import MimicOptions, read
+from clinclip.data.table import TableOptions
+from clinclip.data.table import read as read_table
+from clinclip.errors import ConfigError, ManifestError
+from clinclip.images import CacheOptions
+from tests.data.trees import picture, studies, write_csv, write_mimic
+
+CACHE = CacheOptions(size=24)
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
+    """Three parts (``1``, ``2``, ``3``) and the same in one piece (``whole``)."""
+    base = tmp_path_factory.mktemp("shards")
+    tree = write_mimic(base / "tree", studies(12))
+    tree.image(tree.studies[0]).write_bytes(b"")
+    for i in (1, 2, 3):
+        source = read(tree.jpg, options=MimicOptions(), progress=False)
+        assert build(source, base / str(i), BuildOptions(CACHE, "skip", shard=(i, 3)), progress=False) is None
+    source = read(tree.jpg, options=MimicOptions(), progress=False)
+    whole = build(source, base / "whole", BuildOptions(CACHE, "skip"), progress=False)
+    assert whole is not None
+    return base, whole
+
+
+def test_merged_equals_whole(parts: tuple[Path, Manifest], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base, whole = parts
+    assert main(["prepare", "merge", *(str(base / i) for i in "312"), "--out", str(tmp_path / "m")]) == 0
+    assert "11 images" in capsys.readouterr().out
+    merged = Manifest.load(tmp_path / "m")
+    assert merged.hash == whole.hash
+    pd.testing.assert_frame_equal(merged.frame.drop(columns="cache_index"), whole.frame.drop(columns="cache_index"))
+    for i in range(len(whole.frame)):
+        a = merged.cache[int(merged.frame["cache_index"][i])]
+        assert (a == whole.cache[int(whole.frame["cache_index"][i])]).all()
+    assert merged.header["drops"] == whole.header["drops"]
+    assert merged.header["reports"]["studies"] == whole.header["reports"]["studies"]
+    last = {s["step"]: s["images"] for s in merged.header["counts"]}
+    assert last["image readable"] == 11
+    assert last["downloaded"] == 12
+
+
+def test_what_cannot_be_merged(parts: tuple[Path, Manifest], tmp_path: Path) -> None:
+    from clinclip.data.merge import merge
+
+    base, _ = parts
+    with pytest.raises(ManifestError, match=r"missing: \[3\]"):
+        merge([base / "1", base / "2"], tmp_path / "m")
+    with pytest.raises(ManifestError, match=r"more than once: \[2\]"):
+        merge([base / "1", base / "2", base / "2", base / "3"], tmp_path / "m")
+    with pytest.raises(ManifestError, match=r"whole is not a finished part"):
+        merge([base / "1", base / "whole", base / "3"], tmp_path / "m")
+    other = tmp_path / "other"
+    shutil.copytree(base / "2", other)
+    text = (other / "part.json").read_text()
+    (other / "part.json").write_text(text.replace('"views": "frontal"', '"views": "all"'))
+    with pytest.raises(ManifestError, match=r"other options than .* \(different: views\)"):
+        merge([base / "1", other, base / "3"], tmp_path / "m")
+    (other / "part.json").write_text(text[:100])
+    with pytest.raises(ManifestError, match="damaged"):
+        merge([base / "1", other, base / "3"], tmp_path / "m")
+    assert not (tmp_path / "m" / "header.json").exists()
+
+
+def test_drawn_splits_are_drawn_when_the_parts_are_together(tmp_path: Path) -> None:
+    """Patients of different parts who share an image end in one split."""
+    rows = [[f"{i % 9}.png", f"Note {i}.", f"p{i}"] for i in range(18)]
+    for i in range(9):
+        picture(tmp_path / f"{i}.png", seed=i)
+    csv = write_csv(tmp_path / "t.csv", ["file", "note", "patient"], rows)
+    options = TableOptions("file", "note", "patient")
+    for i in (1, 2):
+        build(read_table(csv, options), tmp_path / str(i), BuildOptions(CACHE, shard=(i, 2)), progress=False)
+    from clinclip.data.merge import merge
+
+    merged = merge([tmp_path / "1", tmp_path / "2"], tmp_path / "m")
+    whole = build(read_table(csv, options), tmp_path / "w", BuildOptions(CACHE), progress=False)
+    assert whole is not None
+    assert merged.hash == whole.hash
+    split = dict(zip(merged.frame["patient_id"], merged.frame["split"], strict=True))
+    assert all(split[f"p{i}"] == split[f"p{i + 9}"] for i in range(9))
+    assert len(set(split.values())) == 3
+
+
+@pytest.mark.parametrize("text", ["3", "0/3", "4/3", "a/b", "1/"])
+def test_wrong_shards(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["prepare", "openi", "--images", str(tmp_path), "--out", str(tmp_path / "m"), "--shard", text]
+    assert main(argv) == 1
+    assert "--shard" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="--shard"):
+        BuildOptions(shard=(2, 1))
