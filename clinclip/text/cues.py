@@ -64,7 +64,9 @@ def decide(cues: list[Cue], start: int, end: int) -> Cue | None:
     if negated is not None and uncertain is not None:
         if uncertain.kind == r.PSEUDO:
             return uncertain if gap_uncertain <= gap_negated else negated
-        if negated.start > start or uncertain.end > start:  # the denial follows, or both do not precede
-            return negated if negated.start > start or gap_negated <= gap_uncertain else uncertain
+        if negated.start > start:  # behind the mention the last word counts: "not seen but cannot be excluded"
+            return uncertain if uncertain.start > negated.start else negated
+        if uncertain.start > start:
+            return negated if gap_negated <= gap_uncertain else uncertain
         return negated
     return negated or uncertain or other

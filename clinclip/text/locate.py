@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from clinclip.text.lexicon.build import lexicon
+from clinclip.text.words import one_edit
 
 #: words that a phrase may leave out or add
 _SMALL = frozenset("a an the of to in on at and or for with her his their any".split())
@@ -44,20 +45,8 @@ def _alike(a: str, b: str) -> bool:
     common = 0
     while common < len(short) and a[common] == b[common]:
         common += 1
-    return common >= 5 and common >= len(long) - 3 or (len(short) >= 6 and _one_edit(short, long))
-
-
-def _one_edit(short: str, long: str) -> bool:
-    """Whether one insertion, deletion, substitution or swap of neighbours turns one word into the other."""
-    if len(long) - len(short) > 1 or short[0] != long[0]:
-        return False
-    i = 0
-    while i < len(short) and short[i] == long[i]:
-        i += 1
-    if len(short) < len(long):
-        return short[i:] == long[i + 1 :]
-    return short[i + 1 :] == long[i + 1 :] or (
-        i + 1 < len(short) and short[i] == long[i + 1] and short[i + 1] == long[i] and short[i + 2 :] == long[i + 2 :]
+    return (
+        common >= 5 and common >= len(long) - 3 or (len(short) >= 6 and short[0] == long[0] and one_edit(short, long))
     )
 
 

@@ -14,7 +14,7 @@ from clinclip.text.lexicon.build import UNKNOWN, Concept, Entry, Lexicon, lexico
 from clinclip.text.normality import statements
 from clinclip.text.cues import Cue, decide
 from clinclip.text.scopes import Clauses
-from clinclip.text.words import split_words
+from clinclip.text.words import one_edit, split_words
 
 Hit = tuple[int, int, Entry]
 #: entries that keep their words against a finding that begins inside them
@@ -74,27 +74,13 @@ def _cuts_concept(longest: dict[int, tuple[int, Entry]], start: int, end: int) -
 @lru_cache(maxsize=50_000)
 def unknown_word(word: str) -> str:
     """The character of a word outside the vocabulary: that of a long finding word one typing error away, else UNKNOWN."""
-    if len(word) < 7 or not word.isalpha():
+    if len(word) < 5 or not word.isalpha():
         return UNKNOWN
     lex = lexicon()
-    for known in lex.long_words:
-        if known[0] == word[0] and abs(len(known) - len(word)) <= 1 and _one_edit(word, known):
+    for known in lex.long_words.get(word[0], ()):
+        if one_edit(word, known, swap_only=min(len(word), len(known)) < 8):
             return lex.vocabulary[known]
     return UNKNOWN
-
-
-def _one_edit(a: str, b: str) -> bool:
-    """Whether one insertion, deletion, substitution or swap of neighbours turns ``a`` into ``b``."""
-    if len(a) > len(b):
-        a, b = b, a
-    i = 0
-    while i < len(a) and a[i] == b[i]:
-        i += 1
-    if len(a) == len(b):
-        return a[i + 1 :] == b[i + 1 :] or (
-            i + 1 < len(a) and a[i] == b[i + 1] and a[i + 1] == b[i] and a[i + 2 :] == b[i + 2 :]
-        )
-    return a[i:] == b[i + 1 :]
 
 
 def read_words(words: list[str]) -> tuple[list[Mention], list[Cue]]:
@@ -127,6 +113,10 @@ def read_words(words: list[str]) -> tuple[list[Mention], list[Cue]]:
 def _mention(concept: Concept, start: int, end: int, cue: Cue | None, question: bool) -> Mention:
     if cue is not None and cue.kind == r.REMOVED and "device" not in concept.options:
         cue = None
+    if cue is not None and cue.kind == r.DISEASE_HISTORY:  # a picture that is "known" is there, a diagnosis is history
+        options = concept.options
+        if "disease" not in options or (cue.rule == "known" and "episode" in options):
+            cue = None
     if "removed" in concept.options and (cue is None or cue.state is not LabelState.ABSENT):
         return Mention(concept, start, end, LabelState.ABSENT, "removed")
     if cue is None:

@@ -62,6 +62,7 @@ COMPARISON = 1 << 51  # "prior study showed": says what was
 OTHER_PERSON = 1 << 52  # mother: another subject when it has a verb of its own
 PERSON_VERB = 1 << 53  # died of, diagnosed with
 HYPOTHETICAL_POST = 1 << 54  # prophylaxis, precautions: what precedes is to be prevented
+PRIOR = 1 << 56  # previously, on the prior: "not seen previously" makes the finding new
 ADJECTIVE = 1 << 55  # an anatomical adjective: a subject only inside a list ("cardiac and hilar contours")
 
 NAMES: dict[str, int] = {
@@ -74,5 +75,5 @@ NAMES: dict[str, int] = {
     "relative": RELATIVE, "suggest": SUGGEST, "the": THE, "after": AFTER, "question": QUESTION,
     "superimposed": SUPERIMPOSED, "copula": COPULA, "near": NEAR, "degree": DEGREE, "change_noun": CHANGE_NOUN,
     "neg_near": NEG_NEAR, "disease_history": DISEASE_HISTORY, "comparison": COMPARISON,
-    "other_person": OTHER_PERSON, "person_verb": PERSON_VERB, "hypothetical_post": HYPOTHETICAL_POST, "neutral": 0,
+    "other_person": OTHER_PERSON, "person_verb": PERSON_VERB, "hypothetical_post": HYPOTHETICAL_POST, "neutral": 0, "prior": PRIOR,
 }  # fmt: skip

@@ -77,7 +77,7 @@ class Clauses:
         elif flags & r.EXCLUDED and not flags & r.UNC_POST:
             active = not self._closes(i) and not (i and self.F[i - 1] & r.COPULA and self.E[i - 1] == self.S[i])
             add(found, i, r.NEG_PRE if active else r.NEG_POST, NEGATED, "excluded", forward=active)
-        elif flags & r.NEG_PRE and not (flags & r.NEG_POST and self.S[i] > 0 and self._closes(i)):
+        elif flags & r.NEG_PRE and not (flags & r.NEG_POST and self._predicative(i)):
             self._no(i, found)
         elif flags & r.NEG_POST:
             add(found, i, r.NEG_POST, NEGATED, "negated-after", forward=False, near=bool(flags & r.NEAR))
@@ -88,6 +88,8 @@ class Clauses:
         elif flags & r.INDICATION:
             add(found, i, r.INDICATION, UNCERTAIN, "indication")
         elif flags & r.HYPOTHETICAL:
+            if flags & r.VERB and self.S[i] > 0:
+                return i  # "should" asks for a condition only where it begins the sentence
             add(found, i, r.HYPOTHETICAL, UNCERTAIN, "hypothetical")
         elif flags & r.HYPOTHETICAL_POST:
             add(found, i, r.HYPOTHETICAL, UNCERTAIN, "hypothetical", forward=False, near=True)
@@ -153,6 +155,9 @@ class Clauses:
         if flags & (r.RESOLVED | r.REMOVED | r.CHANGED) and not flags & r.SEEN:
             found.append(Cue(r.PSEUDO, PRESENT, "not-resolved", S[i], E[k], self._backward(i, r.PSEUDO), S[i]))
             return k
+        if flags & r.SEEN and self._before(k):
+            found.append(Cue(r.PSEUDO, PRESENT, "not-seen-before", S[i], E[k], self._backward(i, r.PSEUDO), S[i]))
+            return k
         if flags & r.SEEN and not self._active(i, k) and not self._has_object(k):
             self._add(found, i, r.NEG_POST, NEGATED, "not-seen", forward=False, last=k)
             return k
@@ -168,6 +173,27 @@ class Clauses:
         if i == 0 or self.E[i - 1] != self.S[i] or self.X[i - 1].phrase not in {"has", "have", "had"}:
             return False
         return self.E[i] == self.S[k] and not self._closes(k)
+
+    def _before(self, k: int) -> bool:
+        """ "not seen previously", "not evident on the prior exam": the denial speaks of the past."""
+        for j in range(k + 1, min(k + 4, self._n)):
+            if self.S[j] - self.E[k] > 3 or self.F[j] & (_CLAUSE_END | r.COMMA):
+                return False
+            if self.F[j] & r.PRIOR:
+                return True
+        return False
+
+    def _predicative(self, i: int) -> bool:
+        """Whether "negative", "absent", "unlikely" speaks of what stands before, not of the noun behind it."""
+        if self.S[i] == 0:
+            return False
+        if self._closes(i):
+            return True
+        linked = i > 0 and self.E[i - 1] == self.S[i] and self.F[i - 1] & r.COPULA and not self.F[i - 1] & r.START
+        noun = (
+            i + 1 < self._n and self.S[i + 1] - self.E[i] <= 1 and self.F[i + 1] & (r.CONCEPT | r.MODIFIER | r.ANATOMY)
+        )
+        return bool(linked and not noun)
 
     def _has_object(self, k: int) -> bool:
         """ "was not given any aspirin", "was not noted to have fever": the participle has an object behind it."""
@@ -350,7 +376,9 @@ class Clauses:
             j -= 1  # "pneumothorax, resolved", "pneumothorax: none", "fever (no)"
         at = S[i]
         # the cue's own auxiliaries: "has been removed", "is surgically absent"
-        while j >= 0 and at - E[j] <= (1 if F[j] & r.COPULA else 0) and F[j] & (r.VERB | r.ADVERB) and not F[j] & r.START:
+        while (
+            j >= 0 and at - E[j] <= (1 if F[j] & r.COPULA else 0) and F[j] & (r.VERB | r.ADVERB) and not F[j] & r.START
+        ):
             at = S[j]
             j -= 1
         shares = r.END | (r.AND if kind in (r.RESOLVED, r.REMOVED) else 0)
@@ -375,7 +403,7 @@ class Clauses:
                 separators.append(j)
             elif flags & r.COMMA:
                 if not alternatives and not any(F[s] & r.AND for s in separators):
-                    opening = self._parenthesis(j)
+                    opening = self._parenthesis(j) if E[j] == at else None
                     if opening is None:
                         return E[j]
                     j = opening

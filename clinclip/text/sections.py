@@ -210,8 +210,9 @@ def study_text(sections: Mapping[str, str], policy: str = "official") -> str:
 _TITLES: dict[str, str] = {
     **dict.fromkeys(
         ("findings", "finding", "impression", "impressions", "conclusion", "conclusions", "findings/impression",
-         "findings and impression", "interpretation", "report", "result", "results", "opinion", "wet read", "addendum",
-         "preliminary report", "final report", "chest x-ray", "imp"), "reading"),
+         "findings and impression", "interpretation", "report", "result", "results", "opinion", "addendum", "imp",
+         "chest x-ray"), "reading"),
+    **dict.fromkeys(("wet read", "wetread", "preliminary report", "preliminary read"), "preliminary"),
     **dict.fromkeys(
         ("indication", "indications", "history", "clinical history", "clinical information", "clinical indication",
          "reason for exam", "reason for examination", "reason for study", "reason for this examination", "reason", "hx",
@@ -226,7 +227,7 @@ _TITLES: dict[str, str] = {
 _LENIENT = re.compile(
     r"(?:^[ \t]*|(?<=[.?!])[ \t]+|(?<=\s)(?=[A-Z/ ]{4,40}:))("
     + "|".join(sorted((re.escape(t) for t in _TITLES), key=len, reverse=True))
-    + r")[ \t]*(?::|(?=[ \t]*\n))",
+    + r")[ \t]*\d?[ \t]*(?:[:;]|(?=[ \t]*\n))",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -234,11 +235,11 @@ _LENIENT = re.compile(
 def reading_spans(report: str) -> list[tuple[int, int, str]]:
     """(start, end, role) of the parts of a report of any origin, in order; the titles themselves are left out.
 
-    Role is "reading" (findings, impression, text without a title), "context" (history, indication) or "technique"
-    (technique, comparison, recommendation, notification). Text before the first known title is "reading" unless a
+    Role is "reading" (findings, impression, text without a title), "preliminary" (a wet read beside a final reading),
+    "context" (history, indication) or "technique" (technique, comparison, recommendation, notification). Text before the first known title is "reading" unless a
     reading section follows, where it is a heading.
     """
-    if ":" not in report:
+    if ":" not in report and "\n" not in report:
         return [(0, len(report), "reading")]
     marks = [
         (m.start(), m.end(), m.group(1))
@@ -254,10 +255,10 @@ def reading_spans(report: str) -> list[tuple[int, int, str]]:
     for i, (_, end, _) in enumerate(marks):
         until = marks[i + 1][0] if i + 1 < len(marks) else len(report)
         spans.append((end, until, roles[i]))
-    if not any(role == "reading" for _, _, role in spans):
-        # No findings section: as in MIMIC-CXR, the reading is the last part's text behind its first empty line.
-        start, end, role = spans[-1]
-        gap = re.search(r"\n[ \t]*\n", report[start:end])
-        if gap is not None:
-            spans[-1:] = [(start, start + gap.start(), role), (start + gap.end(), end, "reading")]
+    # A last part that is no reading, as in MIMIC-CXR: its text behind the first empty line is the reading.
+    start, end, role = spans[-1]
+    if role != "reading" and (gap := re.search(r"\n[ \t]*\n", report[start:end])) is not None:
+        spans[-1:] = [(start, start + gap.start(), role), (start + gap.end(), end, "reading")]
+    if not any(role == "reading" for _, _, role in spans):  # a preliminary reading counts where there is no final one
+        return [(a, b, "reading" if r == "preliminary" else r) for a, b, r in spans]
     return spans

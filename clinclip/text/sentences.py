@@ -90,9 +90,8 @@ def _is_abbreviation(text: str, stop: int, sentence_start: int) -> bool:
     if len(word) == 1:  # an initial, or "R. lung"; but not "hepatitis B. No ..." or "vitamin K. The"
         following = text[stop + 1 : stop + 8].lstrip()[:1]
         before = text[max(sentence_start, match.start() - 6) : match.start()].split()
-        return (word in "rlRL" and following.islower()) or (
-            bool(before) and before[-1].lower() in {"dr", "dr.", "by", "drs"}
-        )
+        initial = following.islower() and (word.isupper() or word in "rlce")  # "C. difficile", "r. lung"
+        return initial or (bool(before) and before[-1].lower() in {"dr", "dr.", "by", "drs"})
     low = word.lower()
     if low == "no":  # "No. 3" is a number, "Pneumothorax: no." is an answer
         return bool(re.match(r"\s*\d", text[stop + 1 : stop + 6]))

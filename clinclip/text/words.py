@@ -83,3 +83,24 @@ def split_words(folded: str) -> list[str]:
 def word_spans(folded: str) -> list[tuple[int, int]]:
     """(start, end) of each element of :func:`split_words`."""
     return [m.span() for m in _WORD.finditer(folded)]
+
+
+def one_edit(a: str, b: str, swap_only: bool = False) -> bool:
+    """Whether one typing error turns ``a`` into ``b``: two letters swapped, or one inserted, left out or replaced.
+
+    Args:
+        a: a word.
+        b: another one.
+        swap_only: allow swapped neighbours only, the one error that is safe to mend in short words.
+    """
+    if len(a) > len(b):
+        a, b = b, a
+    if len(b) - len(a) > 1 or a == b:
+        return False
+    i = 0
+    while i < len(a) and a[i] == b[i]:
+        i += 1
+    if len(a) == len(b):
+        swapped = a[i : i + 2] == b[i : i + 2][::-1] and a[i + 2 :] == b[i + 2 :]
+        return swapped or (not swap_only and a[i + 1 :] == b[i + 1 :])
+    return not swap_only and a[i:] == b[i + 1 :]

@@ -60,13 +60,13 @@ class Lexicon:
         vocabulary: word -> character.
         automaton: phrases as strings of word characters -> (number of words, Entry).
         normality: (anatomy group, predicate class) -> (concept, state name, rule).
-        long_words: canonical concept words that tolerate one typing error.
+        long_words: first letter -> nouns of findings and anatomy long enough to tolerate one typing error.
     """
 
     vocabulary: dict[str, str]
     automaton: ahocorasick.Automaton
     normality: dict[tuple[str, str], tuple[tuple[Concept, str, str], ...]]
-    long_words: frozenset[str]
+    long_words: dict[str, list[str]]
 
 
 def read_table(name: str) -> Iterator[list[str]]:
@@ -195,7 +195,10 @@ def lexicon() -> Lexicon:
     for key, entry in builder.entries.items():
         automaton.add_word("".join(vocabulary[w] for w in key), (len(key), entry))
     automaton.make_automaton()
-    long_words = frozenset(w for w in builder.nouns if len(w) >= 8)
+    long_words: dict[str, list[str]] = {}
+    for noun in sorted(builder.nouns):
+        if len(noun) >= 6:
+            long_words.setdefault(noun[0], []).append(noun)
     return Lexicon(vocabulary, automaton, {k: tuple(v) for k, v in normality.items()}, long_words)
 
 
