@@ -65,7 +65,7 @@ def select(manifest: Manifest, split: str, views: tuple[str, ...] = ()) -> Items
     frame = manifest.frame
     mask = (frame["split"] == split).to_numpy()
     if views:
-        mask &= frame["view"].str.upper().isin(views).to_numpy()
+        mask = mask & frame["view"].str.upper().isin(views).to_numpy()
     rows = np.flatnonzero(mask)
     if not len(rows):
         counts = ", ".join(f"{name} {count}" for name, count in frame["split"].value_counts().items())

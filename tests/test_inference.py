@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from clinclip import inference
+from clinclip.data.manifest import Manifest
+from clinclip.errors import ConfigError, DataError
+from clinclip.export.checkpoint import LoadedModel
+from clinclip.images.transforms import ImageTransform
+from clinclip.testing import tiny_manifest, tiny_model
+from clinclip.text.tokens import Tokenizer
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    return Manifest.load(tiny_manifest(tmp_path_factory.mktemp("manifest"), studies=30))
+
+
+@pytest.fixture
+def loaded(manifest: Manifest) -> LoadedModel:
+    tokenizer = Tokenizer.train(manifest.frame["text"].tolist())
+    return LoadedModel(tiny_model(graphs=False).eval(), tokenizer, image_size=32, max_tokens=64, sha256="00")
+
+
+def test_every_image_once_in_the_order_of_the_manifest(manifest: Manifest, loaded: LoadedModel) -> None:
+    got = inference.embed_manifest(loaded, manifest, "test", batch_size=4, device="cpu", progress=False)
+    part = manifest.split("test")
+    assert len(got["image"]) == len(part) == len(np.unique(got["row"]))
+    transform = ImageTransform(32)
+    pixels = np.stack([transform(manifest.cache[int(i)]) for i in part["cache_index"]])[:, None]
+    with torch.no_grad():
+        want = loaded.model.encode_image(torch.from_numpy(pixels)).numpy()
+    np.testing.assert_allclose(got["image"], want, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(got["text"], axis=1), 1.0, atol=1e-5)
+    assert got["table_labels"].shape == got["read_labels"].shape == (len(part), 14)
+    same_study = got["study"][:, None] == got["study"][None]
+    assert same_study.sum() > len(part), "the toy manifest has studies of two images"
+    assert (same_study <= (got["patient"][:, None] == got["patient"][None])).all()
+
+
+def test_batch_size_changes_nothing(manifest: Manifest, loaded: LoadedModel) -> None:
+    rows = np.arange(11)
+    one = inference.embed_images(loaded, manifest, rows, 1, "cpu", progress=False)
+    many = inference.embed_images(loaded, manifest, rows, 5, "cpu", progress=False)
+    np.testing.assert_allclose(one, many, atol=1e-5)
+    reverse = inference.embed_images(loaded, manifest, rows[::-1], 4, "cpu", progress=False)
+    np.testing.assert_allclose(one, reverse[::-1], atol=1e-5)
+
+
+def test_equal_tokens_give_equal_bits(loaded: LoadedModel) -> None:
+    texts = ["Small left pleural effusion.", "no edema", "Mild pulmonary edema. " * 30, "small LEFT pleural  effusion."]
+    texts += ["Mild pulmonary edema. " * 31, texts[0]]  # differ beyond the truncation
+    got = inference.embed_texts(loaded, texts, batch_size=2, device="cpu", progress=False)
+    np.testing.assert_array_equal(got[0], got[3])
+    np.testing.assert_array_equal(got[0], got[5])
+    np.testing.assert_array_equal(got[2], got[4])
+    assert np.abs(got[0] - got[1]).max() > 1e-3
+    alone = np.concatenate([inference.embed_texts(loaded, [t], device="cpu", progress=False) for t in texts])
+    np.testing.assert_allclose(got, alone, atol=1e-5)
+
+
+def test_features_before_the_projection(loaded: LoadedModel) -> None:
+    got = inference.embed_texts(loaded, ["edema"], device="cpu", progress=False, features=True)
+    assert got.shape == (1, loaded.model.text_encoder.width)
+
+
+def test_interrupted_run_goes_on(
+    manifest: Manifest, loaded: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "PART", 8)
+    rows = np.arange(30)
+    want = inference.embed_images(loaded, manifest, rows, 4, "cpu", progress=False)
+    encode, calls = loaded.model.encode_image, []
+
+    def counted(image: torch.Tensor, stop: int) -> torch.Tensor:
+        calls.append(len(image))
+        if len(calls) == stop:
+            raise KeyboardInterrupt
+        return encode(image)
+
+    monkeypatch.setattr(loaded.model, "encode_image", lambda image: counted(image, 6))
+    with pytest.raises(KeyboardInterrupt):
+        inference.embed_images(loaded, manifest, rows, 4, "cpu", progress=False, work=tmp_path)
+    parts = sorted(tmp_path.iterdir())
+    assert len(parts) == 2  # of 8 images each; the third was under way
+    parts[0].write_bytes(b"cut off")
+    calls.clear()
+    monkeypatch.setattr(loaded.model, "encode_image", lambda image: counted(image, -1))
+    got = inference.embed_images(loaded, manifest, rows, 4, "cpu", progress=False, work=tmp_path)
+    np.testing.assert_array_equal(got, want)
+    assert sum(calls) == 30 - 8  # the damaged part again, the good one not
+
+
+def test_parts_of_another_model_are_not_used(manifest: Manifest, loaded: LoadedModel, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    rows = np.arange(5)
+    first = inference.embed_images(loaded, manifest, rows, 4, "cpu", progress=False, work=tmp_path)
+    other = replace(loaded, model=tiny_model(graphs=False, seed=1).eval(), sha256="01")
+    second = inference.embed_images(other, manifest, rows, 4, "cpu", progress=False, work=tmp_path)
+    assert np.abs(first - second).max() > 1e-3
+    texts = inference.embed_texts(loaded, ["edema"], 4, "cpu", progress=False, work=tmp_path)
+    assert np.abs(texts - inference.embed_texts(other, ["edema"], 4, "cpu", progress=False, work=tmp_path)).max() > 1e-3
+
+
+def test_faults_are_named(manifest: Manifest, loaded: LoadedModel) -> None:
+    with pytest.raises(DataError, match="no text"):
+        inference.embed_texts(loaded, [], device="cpu")
+    with pytest.raises(DataError, match="no image"):
+        inference.embed_images(loaded, manifest, np.zeros(0, dtype=np.int64), device="cpu")
+    with pytest.raises(ConfigError, match="--device nonsense"):
+        inference.pick_device("nonsense")
