@@ -178,7 +178,7 @@ def collect(
         frame = manifest.frame
         mask = (frame["split"] == split).to_numpy()
         if views is not None:
-            mask &= frame["view"].str.upper().isin(views).to_numpy()
+            mask = mask & frame["view"].str.upper().isin(views).to_numpy()
         rows = np.flatnonzero(mask)
         part = frame.iloc[rows]
         for name, values in _columns(part, rows, number, offset, texts).items():
