@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from clinclip.findings import LabelState
-from clinclip.text.reading import Mention, read_sentence
+from clinclip.text.reading import Mention, read_sentence, sentence_key
 from clinclip.text.sections import reading_spans
 from clinclip.text.sentences import split_sentences
 from clinclip.text.types import Assertion
 from clinclip.text.words import fold, word_spans
-
-
-def sentence_key(folded: str) -> str:
-    """The cache key of a folded sentence: blanks collapsed."""
-    return " ".join(folded.split())
 
 
 def find_assertions(text: str) -> list[Assertion]:

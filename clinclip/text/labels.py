@@ -1,57 +1,102 @@
-"""Labels of a report: the 14 CheXpert observations, aggregated over its mentions."""
+"""Labels of a report: the 14 CheXpert observations, aggregated over its mentions.
+
+The aggregation is CheXpert's (Irvin et al., AAAI 2019): over all mentions of an observation, present wins over uncertain and
+uncertain over absent; a present child makes its parent present (their figure 1); No Finding is present only when no other
+observation, Support Devices aside, is present or uncertain. Decisions where CheXpert leaves room, each with its reason:
+
+- Only findings, impression and text without a title are read. History, indication, technique, comparison and a
+  preliminary read beside a final one do not say what this image shows.
+- Statements about history, other people, prior studies and hypothetical conditions say nothing about the image.
+- A question ("rule out pneumonia", "blunted angle") counts only while nothing in the report answers it: such
+  *weak* statements yield to any explicit one about the same finding. So does vascular congestion (the early stage of
+  oedema) to a statement about oedema itself.
+- No Finding must be read, not inferred from silence: it needs at least one denial or normality statement; an empty text
+  has no label. Diseases outside the 14 (emphysema, hiatal hernia, free air) forbid it, incidental findings (old
+  granuloma, degenerative spine, tortuous aorta) do not. It is never absent or uncertain, as in CheXpert's files.
+- Uncertainty and absence are not passed from child to parent or back: "possible pneumonia" makes no consolidation.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from clinclip.findings import FINDINGS, NO_FINDING, PARENT, SUPPORT_DEVICES, LabelState
-from clinclip.text.assertions import sentence_key
-from clinclip.text.reading import read_sentence
+from clinclip.text.reading import CACHE_SIZE, read_sentence, sentence_key
 from clinclip.text.sections import reading_spans
 from clinclip.text.sentences import split_sentences
 from clinclip.text.words import fold
 
-_RANK = {LabelState.ABSENT: 1, LabelState.UNCERTAIN: 2, LabelState.PRESENT: 3}
-#: rules whose mentions do not say what this image shows
-_SILENT = frozenset({"history", "other-subject", "hypothetical", "comparison"})
+_ABSENT, _UNCERTAIN, _PRESENT = 1, 2, 3
+_STATES = (LabelState.NOT_MENTIONED, LabelState.ABSENT, LabelState.UNCERTAIN, LabelState.PRESENT)
+_RANK = {state: rank for rank, state in enumerate(_STATES)}
+#: rules whose mentions say nothing about this image
+SILENT_RULES = frozenset({"history", "known", "other-subject", "hypothetical", "comparison", "context-section"})
+#: rules whose mentions yield to explicit statements
+_ASKING = frozenset({"indication", "question"})
+_EXCUSED = frozenset({NO_FINDING, SUPPORT_DEVICES})
+#: child before its parent before its grandparent, so that one pass suffices
+_UPWARDS = tuple(sorted(PARENT.items(), key=lambda pair: pair[1] in PARENT, reverse=True))
+
+#: (finding, rank) of explicit and of weak statements; whether something is denied, whether another disease is there
+Votes = tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...], bool, bool]
 
 
-def label_report(report: str) -> dict[str, LabelState]:
-    """The state of each of the 14 observations in a report."""
-    strong: dict[str, LabelState] = {}
-    weak: dict[str, LabelState] = {}
-    normal = False
-    abnormal = False
+@lru_cache(maxsize=CACHE_SIZE)
+def _votes(key: str) -> Votes:
+    strong: dict[str, int] = {}
+    weak: dict[str, int] = {}
+    denies = other = False
+    for mention in read_sentence(key):
+        if mention.rule in SILENT_RULES:
+            continue
+        concept, rank = mention.concept, _RANK[mention.state]
+        if rank == _ABSENT:
+            denies = True
+            names = concept.absent
+        else:
+            names = () if concept.finding is None else (concept.finding,)
+            denies = denies or concept.finding == NO_FINDING
+            other = other or (concept.finding is None and not concept.options & {"incidental", "process"})
+        into = weak if "weak" in concept.options or mention.rule in _ASKING else strong
+        for name in names:
+            into[name] = max(rank, into.get(name, 0))
+    return tuple(strong.items()), tuple(weak.items()), denies, other
+
+
+def label_report(report: str, parents: bool = True) -> dict[str, LabelState]:
+    """The state of each of the 14 CheXpert observations in a report.
+
+    Args:
+        report: a report in any form; the section titles of MIMIC-CXR, Open-i and their kin are known.
+        parents: let a present child make its parent present. The published label tables of MIMIC-CXR and CheXpert's
+            labeler leave parents as mentioned; use False to compare with them.
+
+    Returns:
+        One state for each name of :data:`clinclip.findings.FINDINGS`, in that order.
+    """
+    strong: dict[str, int] = {}
+    weak: dict[str, int] = {}
+    denies = other = False
     for begin, stop, role in reading_spans(report):
         if role != "reading":
             continue
         part = report[begin:stop]
         folded = fold(part)
         for a, b in split_sentences(part):
-            for m in read_sentence(sentence_key(folded[a:b])):
-                if m.rule in _SILENT:
-                    continue
-                concept, state = m.concept, m.state
-                options = concept.options
-                if state is LabelState.ABSENT:
-                    normal = True
-                    names = concept.absent
-                else:
-                    normal = normal or concept.finding == NO_FINDING
-                    names = (concept.finding,) if concept.finding else ()
-                    if concept.finding is None and not options & {"incidental", "process"}:
-                        abnormal = True
-                into = weak if "weak" in options or m.rule == "indication" else strong
-                for name in names:
-                    if name not in into or _RANK[state] > _RANK[into[name]]:
-                        into[name] = state
-    labels = {name: strong.get(name, weak.get(name, LabelState.NOT_MENTIONED)) for name in FINDINGS}
-    for child in ("Pneumonia", *(c for c in PARENT if c != "Pneumonia")):
-        parent = PARENT[child]
-        if _RANK.get(labels[child], 0) >= 2 and _RANK.get(labels[parent], 0) < _RANK[labels[child]]:
-            labels[parent] = labels[child]
-    asserted = any(
-        labels[n] in (LabelState.PRESENT, LabelState.UNCERTAIN)
-        for n in FINDINGS
-        if n not in {NO_FINDING, SUPPORT_DEVICES}
-    )
-    labels[NO_FINDING] = LabelState.PRESENT if normal and not asserted and not abnormal else LabelState.NOT_MENTIONED
-    return labels
+            said, hinted, denied, foreign = _votes(sentence_key(folded[a:b]))
+            denies = denies or denied
+            other = other or foreign
+            for name, rank in said:
+                if rank > strong.get(name, 0):
+                    strong[name] = rank
+            for name, rank in hinted:
+                if rank > weak.get(name, 0):
+                    weak[name] = rank
+    ranks = {**weak, **strong}
+    if parents:
+        for child, parent in _UPWARDS:
+            if ranks.get(child) == _PRESENT:
+                ranks[parent] = _PRESENT
+    disease = other or any(rank >= _UNCERTAIN for name, rank in ranks.items() if name not in _EXCUSED)
+    ranks[NO_FINDING] = _PRESENT if denies and not disease else 0
+    return {name: _STATES[ranks.get(name, 0)] for name in FINDINGS}

@@ -10,11 +10,11 @@ from functools import lru_cache
 
 from clinclip.findings import LabelState
 from clinclip.text import roles as r
-from clinclip.text.lexicon.build import UNKNOWN, Concept, Entry, Lexicon, lexicon
+from clinclip.text.lexicon.build import Concept, Entry, Lexicon, lexicon
 from clinclip.text.normality import statements
 from clinclip.text.cues import Cue, decide
 from clinclip.text.scopes import Clauses
-from clinclip.text.words import one_edit, split_words
+from clinclip.text.words import split_words
 
 Hit = tuple[int, int, Entry]
 #: entries that keep their words against a finding that begins inside them
@@ -44,9 +44,7 @@ class Mention:
 
 def find_hits(words: list[str], lex: Lexicon) -> list[Hit]:
     """Lexicon phrases in a sentence: leftmost, then longest, not overlapping."""
-    vocabulary = lex.vocabulary
-    get = vocabulary.get
-    ids = "".join([get(w) or unknown_word(w) for w in words])
+    ids = "".join(map(lex.table.__getitem__, words))
     longest: dict[int, tuple[int, Entry]] = {}
     for last, (length, entry) in lex.automaton.iter(ids):
         longest[last - length + 1] = (last + 1, entry)  # ends ascend: the last one kept is the longest
@@ -69,18 +67,6 @@ def _cuts_concept(longest: dict[int, tuple[int, Entry]], start: int, end: int) -
         if other is not None and other[0] > end and other[1].flags & r.CONCEPT:
             return True
     return False
-
-
-@lru_cache(maxsize=50_000)
-def unknown_word(word: str) -> str:
-    """The character of a word outside the vocabulary: that of a long finding word one typing error away, else UNKNOWN."""
-    if len(word) < 5 or not word.isalpha():
-        return UNKNOWN
-    lex = lexicon()
-    for known in lex.long_words.get(word[0], ()):
-        if one_edit(word, known, swap_only=min(len(word), len(known)) < 8):
-            return lex.vocabulary[known]
-    return UNKNOWN
 
 
 def read_words(words: list[str]) -> tuple[list[Mention], list[Cue]]:
@@ -144,6 +130,11 @@ def _alternatives(mentions: list[Mention], clauses: Clauses) -> None:
             for m in (left, right):
                 m.state, m.rule = LabelState.UNCERTAIN, "alternative"
                 m.cue_start, m.cue_end = clauses.S[cue], clauses.E[cue]
+
+
+def sentence_key(folded: str) -> str:
+    """The cache key of a folded sentence: blanks collapsed."""
+    return " ".join(folded.split())
 
 
 @lru_cache(maxsize=CACHE_SIZE)

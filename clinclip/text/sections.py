@@ -224,12 +224,38 @@ _TITLES: dict[str, str] = {
          "comparison exam", "comparison film", "views", "view", "date", "study", "notification", "reference exam",
          "recommendation", "recommendations"), "technique"),
 }  # fmt: skip
-_LENIENT = re.compile(
-    r"(?:^[ \t]*|(?<=[.?!])[ \t]+|(?<=\s)(?=[A-Z/ ]{4,40}:))("
-    + "|".join(sorted((re.escape(t) for t in _TITLES), key=len, reverse=True))
-    + r")[ \t]*\d?[ \t]*(?:[:;]|(?=[ \t]*\n))",
-    re.IGNORECASE | re.MULTILINE,
+_TITLE_LINE = re.compile(
+    r"^[ \t]*(FINDINGS?|IMPRESSIONS?|CONCLUSIONS?|INTERPRETATION|REPORT|HISTORY|INDICATIONS?|TECHNIQUE|COMPARISONS?)[ \t]*$",
+    re.MULTILINE,
 )
+_COLON = re.compile(r"[:;]")
+_LONGEST_TITLE = max(map(len, _TITLES)) + 3
+
+
+def _title_before(report: str, colon: int, floor: int) -> tuple[int, str] | None:
+    """(start, title) of the known title that ends at a colon, or None.
+
+    It begins a line, follows a sentence, or stands in capitals; "FINDINGS 1:" is one, as in the corpora.
+    """
+    chunk = report[max(floor, colon - _LONGEST_TITLE) : colon].rstrip(" \t")
+    if chunk[-1:].isdigit():
+        chunk = chunk[:-1].rstrip(" \t")
+    if not chunk[-1:].isalpha():
+        return None
+    begin = colon - len(report[max(floor, colon - _LONGEST_TITLE) : colon])
+    line = max(chunk.rfind("\n"), chunk.rfind("\r")) + 1
+    stop = max(chunk.rfind(". "), chunk.rfind("? "), chunk.rfind("! ")) + 1
+    opens = max(line, stop)
+    whole = opens > 0 or begin == 0 or report[begin - 1] == "\n"
+    title = chunk[opens:].strip()
+    if whole and title.lower() in _TITLES and not (stop > line and title.islower()):
+        return begin + opens + len(chunk[opens:]) - len(chunk[opens:].lstrip()), title.lower()
+    words = title.split()
+    for count in range(min(5, len(words)), 0, -1):  # "... since then IMPRESSION: ..."
+        tail = " ".join(words[-count:])
+        if tail.isupper() and tail.lower() in _TITLES:
+            return begin + len(chunk) - len(tail), tail.lower()
+    return None
 
 
 def reading_spans(report: str) -> list[tuple[int, int, str]]:
@@ -241,15 +267,19 @@ def reading_spans(report: str) -> list[tuple[int, int, str]]:
     """
     if ":" not in report and "\n" not in report:
         return [(0, len(report), "reading")]
-    marks = [
-        (m.start(), m.end(), m.group(1))
-        for m in _LENIENT.finditer(report)
-        if not (m.group(1).islower() and m.start(1) > 0 and report[m.start(1) - 1] != "\n")
-    ]
+    marks: list[tuple[int, int, str]] = []
+    floor = 0
+    for match in _COLON.finditer(report):
+        title = _title_before(report, match.start(), floor)
+        if title is not None:
+            marks.append((title[0], match.end(), title[1]))
+            floor = match.end()
+    marks.extend((m.start(1), m.end(1), m.group(1).lower()) for m in _TITLE_LINE.finditer(report))
     if not marks:
         return [(0, len(report), "reading")]
+    marks.sort()
     spans: list[tuple[int, int, str]] = []
-    roles = [_TITLES[title.lower()] for _, _, title in marks]
+    roles = [_TITLES[title] for _, _, title in marks]
     if marks[0][0] > 0:
         spans.append((0, marks[0][0], "technique" if "reading" in roles else "reading"))
     for i, (_, end, _) in enumerate(marks):

@@ -76,26 +76,43 @@ _BREAK = re.compile(
     r"|(?P<line>\n)"
 )
 _ITEM = re.compile(r"[ \t]*(?:\(?\d{1,2}[.)]\s|[-*\u2022]\s|[A-Z][A-Za-z /&,-]{2,40}:)")
-_LAST_WORD = re.compile(r"[A-Za-z][A-Za-z.]*$|\d+$")
 
 
 def _is_abbreviation(text: str, stop: int, sentence_start: int) -> bool:
     """Whether the full stop at ``stop`` belongs to the word before it."""
-    match = _LAST_WORD.search(text, max(sentence_start, stop - 12), stop)
-    if match is None:
+    begin = max(sentence_start, stop - 8)
+    chunk = text[begin:stop]
+    cut = max(chunk.rfind(" "), chunk.rfind("\n"), chunk.rfind("("))
+    if cut < 0 and begin > sentence_start:
         return False
-    word = match.group()
+    word = chunk[cut + 1 :]
     if word.isdigit():  # "1. No effusion": a list number, only at the start of a sentence
-        return text[sentence_start : match.start()].strip(" \t\r\n(") == ""
+        return text[sentence_start : begin + cut + 1].strip(" \t\r\n(") == ""
     if len(word) == 1:  # an initial, or "R. lung"; but not "hepatitis B. No ..." or "vitamin K. The"
         following = text[stop + 1 : stop + 8].lstrip()[:1]
-        before = text[max(sentence_start, match.start() - 6) : match.start()].split()
+        before = text[max(sentence_start, begin + cut - 6) : begin + cut + 1].split()
         initial = following.islower() and (word.isupper() or word in "rlce")  # "C. difficile", "r. lung"
         return initial or (bool(before) and before[-1].lower() in {"dr", "dr.", "by", "drs"})
     low = word.lower()
     if low == "no":  # "No. 3" is a number, "Pneumothorax: no." is an answer
-        return bool(re.match(r"\s*\d", text[stop + 1 : stop + 6]))
+        return text[stop + 1 : stop + 6].lstrip()[:1].isdigit()
     return low in _ABBREVIATIONS
+
+
+def _breaks_line(text: str, line_start: int, at: int, after: int) -> bool:
+    """Whether the line break at ``at`` ends a sentence."""
+    first = after
+    while first < len(text) and text[first] in " \t\r":
+        first += 1
+    char = text[first : first + 1]
+    if char.isupper():
+        if at - line_start < WRAP_COLUMN:
+            end = text.find(" ", first, first + 20)
+            if (at - line_start) + (end if end > 0 else first + 20) - first < WRAP_COLUMN:
+                return True
+        colon = text.find(":", first, first + 44)
+        return colon > 0 and _ITEM.match(text, first) is not None
+    return bool(char) and (char.isdigit() or char in "(-*\u2022") and _ITEM.match(text, first) is not None
 
 
 def _cut_long(text: str, start: int, end: int, spans: list[tuple[int, int]]) -> None:
@@ -150,10 +167,8 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
             start = close(at, after)
             line_start = after
         else:
-            line, line_start = text[line_start:at].strip(), after
-            rest = text[after : after + 60].lstrip(" \t\r")
-            short = len(line) + len(rest.split(" ", 1)[0]) < WRAP_COLUMN
-            if _ITEM.match(rest) or (short and rest[:1].isupper()):
+            if _breaks_line(text, line_start, at, after):
                 start = close(at, after)
+            line_start = after
     close(length, length)
     return spans

@@ -16,7 +16,7 @@ import ahocorasick
 from clinclip.errors import ReportTextError
 from clinclip.text import roles
 from clinclip.text.lexicon.patterns import expand, plurals
-from clinclip.text.words import fold, split_words
+from clinclip.text.words import fold, one_edit, split_words
 
 UNKNOWN = "\x01"
 _FIRST = 0x100
@@ -52,21 +52,45 @@ class Entry:
     rules: dict[int, str] = field(default_factory=dict)
 
 
+class WordTable(dict[str, str]):
+    """Word -> character, growing by the words outside the vocabulary as they are met (bounded)."""
+
+    #: beyond this many entries new words are looked up each time
+    MAX_SIZE = 200_000
+
+    def __init__(self, vocabulary: dict[str, str], nouns: Iterable[str]) -> None:
+        super().__init__(vocabulary)
+        self._nouns: dict[str, list[str]] = {}
+        for noun in nouns:
+            self._nouns.setdefault(noun[0], []).append(noun)
+
+    def __missing__(self, word: str) -> str:
+        char = UNKNOWN
+        if len(word) >= 5 and word.isalpha():
+            for noun in self._nouns.get(word[0], ()):
+                if one_edit(word, noun, swap_only=min(len(word), len(noun)) < 8):
+                    char = dict.__getitem__(self, noun)
+                    break
+        if len(self) < self.MAX_SIZE:
+            self[word] = char
+        return char
+
+
 @dataclass(frozen=True)
 class Lexicon:
     """The compiled tables.
 
     Attributes:
         vocabulary: word -> character.
+        table: the same, tolerating one typing error in long nouns of findings and anatomy.
         automaton: phrases as strings of word characters -> (number of words, Entry).
         normality: (anatomy group, predicate class) -> (concept, state name, rule).
-        long_words: first letter -> nouns of findings and anatomy long enough to tolerate one typing error.
     """
 
     vocabulary: dict[str, str]
+    table: WordTable
     automaton: ahocorasick.Automaton
     normality: dict[tuple[str, str], tuple[tuple[Concept, str, str], ...]]
-    long_words: dict[str, list[str]]
 
 
 def read_table(name: str) -> Iterator[list[str]]:
@@ -195,11 +219,8 @@ def lexicon() -> Lexicon:
     for key, entry in builder.entries.items():
         automaton.add_word("".join(vocabulary[w] for w in key), (len(key), entry))
     automaton.make_automaton()
-    long_words: dict[str, list[str]] = {}
-    for noun in sorted(builder.nouns):
-        if len(noun) >= 6:
-            long_words.setdefault(noun[0], []).append(noun)
-    return Lexicon(vocabulary, automaton, {k: tuple(v) for k, v in normality.items()}, long_words)
+    table = WordTable(vocabulary, (noun for noun in sorted(builder.nouns) if len(noun) >= 6))
+    return Lexicon(vocabulary, table, automaton, {k: tuple(v) for k, v in normality.items()})
 
 
 def _vocabulary(builder: _Builder, keys: Iterable[tuple[str, ...]]) -> dict[str, str]:
