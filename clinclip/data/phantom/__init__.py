@@ -6,7 +6,10 @@ same seed gives the same bytes on every machine, at any number of workers and af
 
 from __future__ import annotations
 
+from clinclip.data.phantom.chexpert import generate_chexpert
+from clinclip.data.phantom.jobs import PhantomSummary
 from clinclip.data.phantom.knobs import PhantomKnobs
-from clinclip.data.phantom.mimic_cxr import PhantomSummary, generate_mimic_cxr
+from clinclip.data.phantom.mimic_cxr import generate_mimic_cxr
+from clinclip.data.phantom.truth import StudyTruth, read_truth
 
-__all__ = ["PhantomKnobs", "PhantomSummary", "generate_mimic_cxr"]
+__all__ = ["PhantomKnobs", "PhantomSummary", "StudyTruth", "generate_chexpert", "generate_mimic_cxr", "read_truth"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from clinclip.data.phantom.canvas import smooth
 from clinclip.data.phantom.rng import stream
-from clinclip.data.phantom.world import Finding, Patient
+from clinclip.data.phantom.world import Finding, Image, Patient, Study
 
 Curve = NDArray[np.float64]
 
@@ -70,7 +69,7 @@ def make_anatomy(patient: Patient, seed: int) -> Anatomy:
     fat = patient.habitus
     return Anatomy(
         width=rng.gauss(14.0 if male else 12.6, 0.7) + 0.25 * fat,
-        height=rng.gauss(25.5 if male else 23.0, 1.4) - 0.7 * max(fat, 0),
+        height=rng.gauss(26.5 if male else 24.0, 1.5) - 0.7 * max(fat, 0),
         wall=max(1.2, 2.1 + 1.3 * fat + rng.gauss(0, 0.2)),
         depth=max(16.0, 21.5 + 3.2 * fat + rng.gauss(0, 1)),
         heart_ratio=min(0.495, max(0.38, rng.gauss(0.445 + 0.008 * fat, 0.025))),
@@ -110,8 +109,17 @@ class Pose:
     supine: bool
 
 
-def make_pose(rng: random.Random, view: str, setting: str, overlap: float) -> Pose:
-    """Draw the pose: portable films are worse in every respect."""
+def pose_of(study: Study, image: Image, seed: int, overlap: float) -> Pose:
+    """How the patient stands or lies on one exposure: portable films are worse in every respect.
+
+    Args:
+        study: For the setting.
+        image: For the view; a lateral film is posed as well as an upright one.
+        seed: Seed of the data set.
+        overlap: ``PhantomKnobs.overlap``.
+    """
+    rng = stream(seed, "pose", study.index, image.number)
+    view, setting = ("PA" if image.view == "LATERAL" else image.view), study.setting
     portable = view == "AP" and setting in {"icu", "ward"}
     low = rng.random() < (0.3 if portable else 0.1) * overlap
     return Pose(
@@ -164,8 +172,10 @@ class Chest:
         outline = [
             (medial, 0.16 * h), (0.2 * w, 0.05 * h), (0.40 * w, 0.0), (0.56 * w, 0.03 * h),
             *lateral,
-            (float(self.wall_x(h)) * 0.985, h), (0.86 * w, h - 0.42 * self.dome[side]), (0.70 * w, top + 0.32 * self.dome[side] * 0.5),
-            (0.50 * w, top), (0.30 * w, top + 0.12 * self.dome[side]), (0.16 * w, top + 0.42 * self.dome[side]), (medial, top),
+            (float(self.wall_x(h)) * 0.985, h), (0.86 * w, h - 0.42 * self.dome[side]),
+            (0.70 * w, top + 0.32 * self.dome[side] * 0.5),
+            (0.50 * w, top), (0.30 * w, top + 0.12 * self.dome[side]), (0.16 * w, top + 0.42 * self.dome[side]),
+            (medial, top),
             (medial, 0.6 * h), (medial, 0.35 * h),
         ]  # fmt: skip
         curve = smooth(outline, closed=True, steps=5)
@@ -199,8 +209,10 @@ class Chest:
         top, bottom = 0.36 * h, h - 0.45 * self.dome[-1]
         apex = bottom - (0.13 - 0.08 * tilt) * h
         points = [
-            (-0.12 * w, top), (-0.8 * right, 0.52 * h), (-right, 0.68 * h), (-0.95 * right, 0.80 * h), (-0.75 * right, bottom),
-            (-0.5 * right, bottom + 3.5), (0.7 * left, bottom + 3.5), (0.92 * left, bottom + 0.6), (1.0 * left, apex + 0.03 * h), (0.98 * left, apex - 0.05 * h),
+            (-0.12 * w, top), (-0.8 * right, 0.52 * h), (-right, 0.68 * h), (-0.95 * right, 0.80 * h),
+            (-0.75 * right, bottom),
+            (-0.5 * right, bottom + 3.5), (0.7 * left, bottom + 3.5), (0.92 * left, bottom + 0.6),
+            (1.0 * left, apex + 0.03 * h), (0.98 * left, apex - 0.05 * h),
             (0.88 * left, 0.66 * h), (0.66 * left, 0.54 * h), (0.50 * left, 0.44 * h), (0.34 * left, top),
         ]  # fmt: skip
         return smooth(points, closed=True, steps=6)
@@ -211,9 +223,11 @@ class Chest:
         knob, yaw = self.anatomy.knob * (1 + 0.45 * self.tortuous), 0.5 * self.pose.yaw
         arch = 0.235 * h
         points = [
-            (-0.85 * u, -6), (-0.95 * u, 0.0), (-1.0 * u + yaw, 0.12 * h), (-1.05 * u + yaw, 0.28 * h), (-1.1 * u + yaw, 0.42 * h),
+            (-0.85 * u, -6), (-0.95 * u, 0.0), (-1.0 * u + yaw, 0.12 * h), (-1.05 * u + yaw, 0.28 * h),
+            (-1.1 * u + yaw, 0.42 * h),
             (0.6 * u, 0.46 * h), (1.25 * u + yaw, 0.40 * h), (1.05 * u + yaw, 0.325 * h),
-            (0.75 * u + 0.75 * knob + yaw, arch + 0.75 * knob), (0.75 * u + 1.0 * knob + yaw, arch), (0.8 * u + 0.45 * knob + yaw, arch - 0.85 * knob),
+            (0.75 * u + 0.75 * knob + yaw, arch + 0.75 * knob), (0.75 * u + 1.0 * knob + yaw, arch),
+            (0.8 * u + 0.45 * knob + yaw, arch - 0.85 * knob),
             (0.9 * u + yaw, 0.10 * h), (0.95 * u, 0.0), (0.85 * u, -6),
         ]  # fmt: skip
         return smooth(points, closed=True, steps=5)
@@ -231,9 +245,12 @@ class Chest:
         shoulder = out + 6.5
         drop = a.shoulder_drop * shoulder
         half = [
-            (a.neck, -14), (a.neck, -6.5), (a.neck + 1.6, -4.8), (0.55 * shoulder, -4.2 + 0.4 * drop), (0.85 * shoulder, -2.6 + 0.8 * drop),
-            (shoulder, 0.5 + drop), (shoulder + 2.0, 5 + drop), (shoulder + 3.0, 13.0), (shoulder + 4.0, 22.0), (out + 7.5, 23.0),
-            (out + 4.0, 13.5), (out + 1.6, 10.5), (out + 0.3, 12.5), (out, 16), (out, 24), (out + 0.4, 32), (out + 0.8, 50),
+            (a.neck, -14), (a.neck, -6.5), (a.neck + 1.6, -4.8), (0.55 * shoulder, -4.2 + 0.4 * drop),
+            (0.85 * shoulder, -2.6 + 0.8 * drop),
+            (shoulder, 0.5 + drop), (shoulder + 2.0, 5 + drop), (shoulder + 3.0, 13.0), (shoulder + 4.0, 22.0),
+            (out + 7.5, 23.0),
+            (out + 4.0, 13.5), (out + 1.6, 10.5), (out + 0.3, 12.5), (out, 16), (out, 24), (out + 0.4, 32),
+            (out + 0.8, 50),
         ]  # fmt: skip
         right = smooth(half, steps=5)
         left = right[::-1].copy()

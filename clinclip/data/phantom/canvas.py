@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+#: A layer of one exposure, (rows, columns).
+Array = NDArray[np.floating[Any]]
 Points = Sequence[tuple[float, float]] | NDArray[np.floating]
 #: Sub-pixel bits of OpenCV's drawing functions.
 _SHIFT = 4
@@ -17,7 +20,9 @@ _SHIFT = 4
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """The detector. Body coordinates are centimetres: x to the image's right (the patient's left on frontal views), y down.
+    """The detector. Body coordinates are centimetres: x to the image's right, y down.
+
+    On frontal views the image's right is the patient's left.
 
     Attributes:
         rows: height in pixels.
@@ -35,14 +40,11 @@ class Canvas:
 
     def pixels(self, points: Points) -> NDArray[np.float64]:
         """Body points (n, 2) to pixel coordinates (n, 2)."""
-        p = np.asarray(points, dtype=np.float64) * self.scale
-        c, s = np.cos(self.roll), np.sin(self.roll)
-        return np.stack(
-            [c * p[:, 0] - s * p[:, 1] + self.origin[0], s * p[:, 0] + c * p[:, 1] + self.origin[1]], axis=1
-        )
+        c, s = self.scale * math.cos(self.roll), self.scale * math.sin(self.roll)
+        return np.asarray(points, dtype=np.float64) @ np.array([[c, s], [-s, c]]) + self.origin
 
     def _fixed(self, points: Points) -> NDArray[np.int32]:
-        return np.round(self.pixels(points) * (1 << _SHIFT)).astype(np.int32)
+        return (self.pixels(points) * (1 << _SHIFT) + 0.5).astype(np.int32)
 
     def zeros(self) -> Array:
         """An empty layer."""
@@ -66,7 +68,7 @@ class Canvas:
         """A filled polygon with values in [0, 1], its edge blurred by ``soft`` cm."""
         mask = np.zeros((self.rows, self.columns), np.uint8)
         cv2.fillPoly(mask, [self._fixed(points)], 255, lineType=cv2.LINE_AA, shift=_SHIFT)
-        return self.blur(mask.astype(np.float32) * np.float32(1 / 255), soft)
+        return self.soften(mask, soft)
 
     def fill_many(self, polygons: Sequence[Points]) -> NDArray[np.uint8]:
         """A hard union of polygons, uint8 0 or 255."""
@@ -81,9 +83,13 @@ class Canvas:
         if pixels < 1:
             value *= max(pixels, 0.15)
         cv2.polylines(
-            into, [self._fixed(points)], closed, int(round(255 * min(1.0, value))),
-            thickness=max(1, int(round(pixels))), lineType=cv2.LINE_AA, shift=_SHIFT,
+            into, [self._fixed(points)], closed, round(255 * min(1.0, value)),
+            thickness=max(1, round(pixels)), lineType=cv2.LINE_AA, shift=_SHIFT,
         )  # fmt: skip
+
+    def soften(self, strokes: NDArray[np.uint8], cm: float) -> Array:
+        """A uint8 layer of strokes as values in [0, 1], blurred."""
+        return self.blur(strokes.astype(np.float32) * np.float32(1 / 255), cm)
 
     def layer(self) -> NDArray[np.uint8]:
         """An empty uint8 layer for strokes."""

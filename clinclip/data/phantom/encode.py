@@ -13,7 +13,7 @@ from clinclip.data.phantom.jobs import atomic_write
 from clinclip.data.phantom.rng import stream
 from clinclip.data.phantom.world import Image, Patient, Study
 
-#: Transfer syntaxes that occur, and how often: uncompressed explicit and implicit, RLE, JPEG lossless, JPEG 2000 lossless.
+#: Transfer syntaxes and how often: uncompressed explicit and implicit, RLE, JPEG lossless, JPEG 2000 lossless.
 _SYNTAXES = {
     "1.2.840.10008.1.2.1": 0.62,
     "1.2.840.10008.1.2": 0.14,
@@ -38,7 +38,7 @@ def write_jpg(path: Path, pixels: NDArray[np.uint16], equalise: bool) -> None:
 def write_dicom(
     path: Path, pixels: NDArray[np.uint16], patient: Patient, study: Study, image: Image, seed: int
 ) -> None:
-    """Write one exposure as a DICOM file: 12 to 16 bits, either photometric interpretation, several syntaxes and windows."""
+    """Write one exposure as DICOM: 12 to 16 bits, either photometric interpretation, several syntaxes and windows."""
     from clinclip.images.dicom import write_phantom_dicom
 
     rng = stream(seed, "dicom", study.index, image.number)

@@ -8,8 +8,10 @@ Syntax of a template:
   "modifies x", ``@y`` "located at y", ``?z`` "suggestive of z". ``[small/little:F~h]`` picks one of the words; ``*``
   becomes the plural "s", ``+`` "y" or "ies", by the number of the scope.
 - ``<...>`` is the core phrase of the mention, or, in statements that imply something, the whole statement.
+  ``<atelectasis.U:...>`` is a mention of another finding in a state of its own (O, U or X).
 - ``{slot}`` is filled by the scope; ``{p.slot}`` by its child scope ``p``. ``{UPPER}`` is a non-terminal.
-- A leading ``{?tag}`` or ``{!tag}`` demands or forbids a tag of the scope; ``{#sg}``, ``{#pl}``, ``{#mass}`` sets the number.
+- A leading ``{?tag}`` or ``{!tag}`` demands or forbids a tag of the scope; ``{#sg}``, ``{#pl}``, ``{#mass}`` sets the
+  number.
 
 Ids with a meaning: ``h`` head of the finding, ``a`` its organ, ``l`` its location, ``s`` its side. Relations from the
 head to the location and from the side to what it modifies follow by themselves.
@@ -23,11 +25,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from clinclip.data.phantom.catalog import KINDS
 from clinclip.data.phantom.truth import Mention
 from clinclip.data.phantom.world import Finding
 
 Node = tuple
 _ENTITY = re.compile(r"^(?P<words>.+):(?P<label>[AOUXF])(?P<id>[a-z0-9]?)(?P<rels>(?:[@~?][a-z0-9])*)$")
+_NAMED = re.compile(r"<([a-z_]+)\.([OUX]):")
 _GUARD = re.compile(r"^\{([?!#])([a-z]+)\}\s*")
 _RELATION = {"~": "modify", "@": "located_at", "?": "suggestive_of"}
 _LABEL = {"A": "ANAT-DP", "O": "OBS-DP", "U": "OBS-U", "X": "OBS-DA"}
@@ -91,8 +95,12 @@ def _sequence(text: str, at: int, source: str) -> tuple[tuple[Node, ...], int]:
                     break
             nodes.append(("pick", tuple(options)))
             at += 1
-        elif char in "<>":
-            nodes.append(("open",) if char == "<" else ("close",))
+        elif char == "<":
+            named = _NAMED.match(text, at)
+            nodes.append(("open", *(named.groups() if named else ())))
+            at = named.end() if named else at + 1
+        elif char == ">":
+            nodes.append(("close",))
             at += 1
         else:
             end = text.find("]" if char == "[" else "}", at)
@@ -153,6 +161,7 @@ class Scope:
     said: dict[str, str] = field(default_factory=dict)
     mentions: list[Mention] = field(default_factory=list)
     opened: int | None = None
+    opened_as: tuple[str, ...] = ()
 
 
 class Draft:
@@ -179,6 +188,8 @@ class Draft:
             words = words.lstrip(" ")
         if words and words[0] in ".,;:?" and self.text.endswith(" "):
             self.text = self.text.rstrip(" ")
+        if words[:1] == "." and self.text.endswith("."):
+            words = words[1:]
         if self._watched is not None and words.strip(" "):
             self._watched.opened = len(self.text) + len(words) - len(words.lstrip(" "))
             self._watched = None
@@ -216,6 +227,7 @@ class Draft:
                     self._entity(node, scope)
                 case "open":
                     self._watched = scope
+                    scope.opened_as = node[1:]
                 case "close":
                     self._close_mention(scope)
                 case _:
@@ -240,6 +252,11 @@ class Draft:
             raise ValueError(f"'<' and '>' without words between them in a template of {scope.concept!r}")
         start, end = scope.opened, len(self.text)
         scope.opened = None
+        if scope.opened_as:
+            concept, letter = scope.opened_as
+            words = self.text[start:end]
+            self.mentions.append(Mention(start, end, words, concept, KINDS[concept].finding, _STATE[letter]))
+            return
         what = scope.implies or ((scope.concept, scope.finding, _STATE[scope.letter]),)
         for concept, finding, state in what:
             mention = Mention(
@@ -287,12 +304,17 @@ class Draft:
                 self.write((", " if i < last or (oxford and last > 1) else " ") + (f"{word} " if i == last else ""))
             self._slot("", "np", item)
 
-    def sentence(self, template: Template | str, scope: Scope, end: str = ".") -> None:
-        """Write one sentence: capital first, full stop last, relations settled, a blank before."""
+    def sentence(self, template: Template | str, scope: Scope, end: str = ".", prefix: str = "") -> None:
+        """Write one sentence: a blank before, capital first, full stop last, relations settled."""
         if self.text and self.text[-1] not in " \n":
             self.write(" ")
         start = len(self.text)
+        if prefix:
+            self.render(prefix, scope)
+        opening = len(self.text)
         self.render(template, scope)
+        if prefix and self.text[opening + 1 : opening + 2].islower():
+            self.text = self.text[:opening] + self.text[opening].lower() + self.text[opening + 1 :]
         self.text = self.text.rstrip(" ")
         if end and not self.text.endswith((".", "?", ":")):
             self.text += end
@@ -302,7 +324,9 @@ class Draft:
     def capitalise(self, start: int) -> None:
         """Raise the first letter at or after ``start``."""
         for i in range(start, len(self.text)):
-            if self.text[i].isalnum():
+            if self.text[i] == "_" or self.text[i].isdigit():
+                return
+            if self.text[i].isalpha():
                 self.text = self.text[:i] + self.text[i].upper() + self.text[i + 1 :]
                 break
         for m in self.mentions:

@@ -34,15 +34,15 @@ def _svc(chest: Chest, depth: float) -> tuple[float, float]:
 def ett(rays: Rays, chest: Chest, side: int, rng: np.random.Generator) -> np.ndarray:
     """Endotracheal tube."""
     end = (0.30 - rng.uniform(0.05, 0.2)) * chest.base[-1]
-    return _line(rays, [(rng.uniform(-0.6, 0.6), -9), (0.1, -2), (0.2, end)], 0.85, 0.28, hollow=True) + _line(
-        rays, [(0.35, -9), (0.3, -2), (0.35, end)], 0.12, 0.45
+    return _line(rays, [(rng.uniform(-0.6, 0.6), -9), (0.1, -2), (0.2, end)], 0.85, 0.55, hollow=True) + _line(
+        rays, [(0.35, -9), (0.3, -2), (0.35, end)], 0.12, 0.9
     )
 
 
 def tracheostomy(rays: Rays, chest: Chest, side: int, rng: np.random.Generator) -> np.ndarray:
     """Tracheostomy tube with its flange."""
-    flange = _line(rays, [(-1.6, -3.4), (0, -3.0), (1.6, -3.4)], 0.5, 0.3)
-    return flange + _line(rays, [(0, -3.4), (0.15, -1.0), (0.2, 2.6)], 0.95, 0.35, hollow=True)
+    flange = _line(rays, [(-1.6, -3.4), (0, -3.0), (1.6, -3.4)], 0.5, 0.6)
+    return flange + _line(rays, [(0, -3.4), (0.15, -1.0), (0.2, 2.6)], 0.95, 0.7, hollow=True)
 
 
 def _gastric(
@@ -51,19 +51,20 @@ def _gastric(
     h, w = chest.base[1], chest.anatomy.width
     return _line(
         rays,
-        [(rng.uniform(-0.4, 0.4), -9), (0.3, 0.1 * h), (0.5, 0.45 * h), (0.6, 0.8 * h), (0.16 * w, h - 0.3), (0.38 * w, h + 2.5), (0.36 * w * length, h + 6.5)],
+        [(rng.uniform(-0.4, 0.4), -9), (0.3, 0.1 * h), (0.5, 0.45 * h), (0.6, 0.8 * h), (0.16 * w, h - 0.3),
+        (0.38 * w, h + 2.5), (0.36 * w * length, h + 6.5)],
         width, density,
     )  # fmt: skip
 
 
 def ng_tube(rays: Rays, chest: Chest, side: int, rng: np.random.Generator) -> np.ndarray:
     """Nasogastric tube into the stomach."""
-    return _gastric(rays, chest, rng, 0.30, 0.40, 1.2)
+    return _gastric(rays, chest, rng, 0.30, 0.8, 1.2)
 
 
 def feeding_tube(rays: Rays, chest: Chest, side: int, rng: np.random.Generator) -> np.ndarray:
     """Thin feeding tube with a weighted tip."""
-    drawn = _gastric(rays, chest, rng, 0.20, 0.45, 0.8)
+    drawn = _gastric(rays, chest, rng, 0.20, 0.8, 0.8)
     h, w = chest.base[1], chest.anatomy.width
     return drawn + _line(rays, [(0.33 * w, h + 5.2), (0.29 * w, h + 6.5)], 0.38, 1.2)
 
@@ -80,7 +81,7 @@ def picc(rays: Rays, chest: Chest, side: int, rng: np.random.Generator) -> np.nd
         (x if side < 0 else 0.3, 0.12 * chest.base[-1]),
         (x, y),
     ]
-    return _line(rays, points, 0.14, 0.55)
+    return _line(rays, points, 0.14, 1.1)
 
 
 def ij_line(rays: Rays, chest: Chest, side: int, rng: np.random.Generator) -> np.ndarray:
@@ -93,7 +94,7 @@ def ij_line(rays: Rays, chest: Chest, side: int, rng: np.random.Generator) -> np
         (x if side < 0 else -0.4, 0.13 * chest.base[-1]),
         (x, y),
     ]
-    return _line(rays, points, 0.24, 0.5)
+    return _line(rays, points, 0.24, 0.9)
 
 
 def subclavian_line(rays: Rays, chest: Chest, side: int, rng: np.random.Generator) -> np.ndarray:
@@ -110,7 +111,7 @@ def subclavian_line(rays: Rays, chest: Chest, side: int, rng: np.random.Generato
             (x, y),
         ],
         0.22,
-        0.5,
+        0.9,
     )
 
 
@@ -121,8 +122,8 @@ def port(rays: Rays, chest: Chest, side: int, rng: np.random.Generator) -> np.nd
     angles = np.linspace(0, 2 * np.pi, 14)
     ring = np.stack([px + 1.25 * np.cos(angles), py + 1.1 * np.sin(angles)], axis=1)
     layer = rays.canvas.fill(ring, 0.03)
-    rays.fine += layer * np.float32(0.5)
-    rim = _line(rays, ring, 0.28, 0.7)
+    rays.fine += layer * np.float32(0.9)
+    rim = _line(rays, ring, 0.28, 1.1)
     x, y = _svc(chest, rng.uniform(0.5, 0.95))
     return (
         layer
@@ -155,7 +156,7 @@ def dialysis_catheter(rays: Rays, chest: Chest, side: int, rng: np.random.Genera
         (x if side < 0 else -0.2, 0.15 * chest.base[-1]),
         (x, 0.55 * chest.base[-1]),
     ]
-    return _line(rays, points, 0.5, 0.45, hollow=True)
+    return _line(rays, points, 0.5, 0.9, hollow=True)
 
 
 def swan_ganz(rays: Rays, chest: Chest, side: int, rng: np.random.Generator) -> np.ndarray:
@@ -173,7 +174,7 @@ def swan_ganz(rays: Rays, chest: Chest, side: int, rng: np.random.Generator) -> 
         (0.8, 0.42 * h),
         (-2.6, 0.40 * h),
     ]
-    return _line(rays, points, 0.2, 0.5)
+    return _line(rays, points, 0.2, 0.9)
 
 
 def _generator(rays: Rays, chest: Chest, side: int, rng: np.random.Generator) -> tuple[np.ndarray, tuple[float, float]]:
@@ -188,7 +189,7 @@ def _generator(rays: Rays, chest: Chest, side: int, rng: np.random.Generator) ->
         axis=1,
     )
     box = rays.canvas.fill(shape)
-    rays.fine += box * np.float32(2.6)
+    rays.fine += box * np.float32(7.0)
     return box, (px, py - 1.5)
 
 
@@ -233,7 +234,7 @@ def chest_tube(rays: Rays, chest: Chest, side: int, rng: np.random.Generator) ->
     entry = rng.uniform(0.6, 0.8) * h
     end = (side * rng.uniform(0.35, 0.55) * w, 0.1 * h) if rng.random() < 0.7 else (side * 0.3 * w, 0.82 * h)
     points = [(side * (w + 4.5), entry + 3), (side * (w + 0.5), entry), (side * 0.75 * w, (entry + end[1]) / 2), end]
-    return _line(rays, points, 0.75, 0.2, hollow=True) + _line(rays, points, 0.14, 0.7)
+    return _line(rays, points, 0.75, 0.5, hollow=True) + _line(rays, points, 0.14, 1.4)
 
 
 def pigtail(rays: Rays, chest: Chest, side: int, rng: np.random.Generator) -> np.ndarray:
@@ -241,7 +242,7 @@ def pigtail(rays: Rays, chest: Chest, side: int, rng: np.random.Generator) -> np
     h, w = chest.base[side], chest.anatomy.width
     cx, cy = side * 0.72 * w, rng.uniform(0.76, 0.9) * h
     loop = [(cx + 0.9 * np.cos(t), cy + 0.9 * np.sin(t)) for t in np.linspace(0, 1.8 * np.pi, 9)]
-    return _line(rays, [(side * (w + 4), cy + 2.5), (side * (w + 0.4), cy + 0.8), *loop], 0.26, 0.5)
+    return _line(rays, [(side * (w + 4), cy + 2.5), (side * (w + 0.4), cy + 0.8), *loop], 0.26, 0.9)
 
 
 def valve(rays: Rays, chest: Chest, side: int, rng: np.random.Generator) -> np.ndarray:
@@ -309,10 +310,8 @@ def draw_hardware(
     for f in findings:
         if f.kind in HARDWARE and f.on_image:
             side = 1 if f.side == "left" else -1
-            before = len(rays.boxes)
             mask = HARDWARE[f.kind](rays, chest, side, rng_of(f, side))
             rays.mark(f.uid, f.kind, mask, 0.1)
-            del before
 
 
 def clutter(rays: Rays, chest: Chest, rng: np.random.Generator, portable: bool, strength: float) -> None:
@@ -337,7 +336,7 @@ def clutter(rays: Rays, chest: Chest, rng: np.random.Generator, portable: bool, 
         side = int(rng.choice((-1, 1)))
         x0 = side * rng.uniform(0.55, 0.85) * w
         fold = smooth([(x0 + side * 1.5, -1.0), (x0, 0.3 * h), (x0 - side * rng.uniform(-0.5, 1.5), 0.75 * h)])
-        edge = rays.canvas.fill(np.concatenate([fold, fold[::-1] + [side * 2.2, 0.0]]), 0.03)
+        edge = rays.canvas.fill(np.concatenate([fold, fold[::-1] + np.array([side * 2.2, 0.0])]), 0.03)
         ramp = edge * np.clip(1 - side * (rays.x - x0) / 3.0, 0, 1)
         rays.soft += ramp.astype(np.float32) * np.float32(0.9 * strength)
     if rng.random() < 0.25 * strength:

@@ -154,7 +154,7 @@ def run(
     known = _known(out)
     chunks = _chunks(members)
     todo = []
-    for number, chunk in enumerate(chunks):
+    for number in range(len(chunks)):
         part = out / PARTS / f"{number:06d}.jsonl"
         have = known.get(number)
         if have is None or any(not (out / f).is_file() for s in have for f in files_of(s)):

@@ -12,14 +12,14 @@ from clinclip.errors import ConfigError
 #: Share of *abnormal* studies that show each finding, before co-occurrence and persistence add to it. Anchored to
 #: published label shares of large chest X-ray collections; the tail goes down to a few per thousand.
 PREVALENCE: dict[str, float] = {
-    "effusion": 0.24,
-    "atelectasis": 0.24,
+    "effusion": 0.30,
+    "atelectasis": 0.28,
     "cardiomegaly": 0.22,
-    "opacity": 0.15,
-    "edema": 0.14,
-    "pneumonia": 0.10,
+    "opacity": 0.18,
+    "edema": 0.17,
+    "pneumonia": 0.11,
     "consolidation": 0.07,
-    "pneumothorax": 0.065,
+    "pneumothorax": 0.075,
     "nodule": 0.05,
     "fracture": 0.045,
     "pleural_thickening": 0.025,
@@ -102,7 +102,7 @@ class PhantomKnobs:
 
     studies_per_patient: float = 3.0
     max_studies: int = 24
-    normal: float = 0.38
+    normal: float = 0.33
     prevalence: Mapping[str, float] = field(default_factory=lambda: dict(PREVALENCE))
     co_occurrence: float = 1.0
     persistence: float = 0.6
@@ -226,3 +226,16 @@ def parse_knobs(settings: Iterable[str]) -> PhantomKnobs:
                 f"--knob {name!r} does not exist; allowed: {', '.join(sorted(types))}, prevalence.<finding>"
             )
     return PhantomKnobs(**values, prevalence=prevalence)
+
+
+def describe_knobs() -> str:
+    """The knobs with their defaults and meaning: taken from the docstring, so that it cannot differ from it."""
+    defaults = PhantomKnobs().to_dict()
+    lines = []
+    for line in (PhantomKnobs.__doc__ or "").splitlines()[2:]:
+        name, colon, meaning = line.strip().partition(":")
+        if colon and name in defaults and name != "prevalence":
+            line = f"  {name}={defaults[name]}:{meaning}"
+        lines.append(line.removeprefix("    ") if not (colon and name in defaults) else line)
+    shares = ", ".join(f"{k}={v}" for k, v in defaults["prevalence"].items())
+    return "\n".join(lines).rstrip() + f"\n\nprevalence.<finding> (defaults): {shares}"

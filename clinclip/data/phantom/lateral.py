@@ -1,4 +1,4 @@
-"""The lateral projection: the same person from the side (front of the chest to the image's left), with what shows there."""
+"""The lateral projection: the same person from the side, front to the image's left, with what shows there."""
 
 from __future__ import annotations
 
@@ -13,37 +13,52 @@ from clinclip.data.phantom.frontal import Rays
 from clinclip.data.phantom.world import Finding
 
 
-def build_lateral(canvas: Canvas, chest: Chest, rng: np.random.Generator, vessel_rng: np.random.Generator) -> Rays:
+def build_lateral(canvas: Canvas, chest: Chest, vessel_rng: np.random.Generator) -> Rays:
     """Project a chest sideways. x runs from front (negative) to back."""
     a = chest.anatomy
     x, y = canvas.grid()
     h, d = chest.base[-1], a.depth * 0.5
     front, back = -d, d
     outline = smooth([
-        (front + 3.5, -16), (front + 4.0, -6), (front + 1.0, -2.5), (front - 0.6 * a.breast, 0.25 * h), (front - 0.8 - 2.2 * a.breast, 0.62 * h), (front - 0.2 - 1.2 * a.breast, 0.8 * h),
-        (front - 0.6, 1.0 * h), (front - 0.8, 1.6 * h), (front, 55), (back + 1, 55), (back + 1.0, 1.2 * h), (back + 1.8, 0.6 * h), (back + 2.2, 0.2 * h), (back + 1.2, -4), (back - 1.5, -16),
+        (front + 3.5, -16), (front + 4.0, -6), (front + 1.0, -2.5), (front - 0.6 * a.breast, 0.25 * h),
+        (front - 0.8 - 1.8 * a.breast, 0.55 * h), (front - 0.2 - 1.2 * a.breast, 0.8 * h),
+        (front - 0.6, 1.0 * h), (front - 0.8, 1.6 * h), (front, 55), (back + 1, 55), (back + 1.0, 1.2 * h),
+        (back + 1.8, 0.6 * h), (back + 2.2, 0.2 * h), (back + 1.2, -4), (back - 1.5, -16),
     ], closed=True, steps=5)  # fmt: skip
     body = canvas.thickness(canvas.fill_many([outline]), 6.0)
     width = 2 * (a.width + a.wall)
     soft = width * (0.35 + 0.65 * body) * (body > 0)
     # arms and shoulders lie over the top
     soft *= 1 + 0.55 * np.clip((2.5 - y) / 6, 0, 1) + 0.25 * np.clip((y - 0.95 * h) / 5, 0, 1)
-    lung = smooth([
-        (-0.30 * d, -0.2), (0.15 * d, -0.6), (0.62 * d, 0.10 * h), (0.86 * d, 0.35 * h), (0.92 * d, 0.65 * h), (0.86 * d, 0.93 * h), (0.70 * d, 1.02 * h),
-        (0.35 * d, 0.90 * h), (-0.05 * d, 0.80 * h), (-0.5 * d, 0.79 * h), (-0.86 * d, 0.86 * h), (-0.86 * d, 0.6 * h), (-0.82 * d, 0.3 * h), (-0.62 * d, 0.12 * h),
-    ], closed=True, steps=6)  # fmt: skip
+    lung = smooth(
+        [
+            (-0.12 * d, 0.03 * h), (0.15 * d, -0.5), (0.42 * d, 0.03 * h), (0.68 * d, 0.20 * h),
+            (0.86 * d, 0.42 * h), (0.95 * d, 0.70 * h),
+            (0.90 * d, 0.94 * h), (0.74 * d, 1.03 * h), (0.38 * d, 0.90 * h), (-0.05 * d, 0.82 * h),
+            (-0.5 * d, 0.80 * h), (-0.86 * d, 0.88 * h),
+            (-0.90 * d, 0.62 * h), (-0.80 * d, 0.38 * h), (-0.52 * d, 0.20 * h),
+        ],
+        closed=True,
+        steps=6,
+    )  # fmt: skip
     mask = canvas.fill_many([lung])
-    air = canvas.blur(canvas.thickness(mask, 4.0), 0.12) * (0.60 * width)
-    lungs = canvas.blur(mask.astype(np.float32) / 255, 0.1)
+    air = canvas.blur(canvas.thickness(mask, 4.5), 0.2) * (0.52 * width)
+    lungs = canvas.soften(mask, 0.1)
     # heart: in front and below, over the diaphragm; the retrosternal space stays free
     ratio = chest.heart_width / (2 * a.width)
     reach = 0.62 * d * (0.6 + 0.9 * ratio)
-    heart = smooth([
-        (-0.80 * d, 0.88 * h), (-0.80 * d, 0.62 * h), (-0.66 * d, 0.50 * h), (-0.35 * d, 0.42 * h), (-0.05 * d, 0.45 * h),
-        (-0.80 * d + 1.55 * reach, 0.62 * h), (-0.80 * d + 1.6 * reach, 0.78 * h), (-0.80 * d + 1.35 * reach, 0.92 * h),
-    ], closed=True, steps=5)  # fmt: skip
+    heart = smooth(
+        [
+            (-0.92 * d, 1.05 * h), (-0.90 * d, 0.66 * h), (-0.70 * d, 0.52 * h), (-0.38 * d, 0.42 * h),
+            (-0.05 * d, 0.47 * h),
+            (-0.80 * d + 1.5 * reach, 0.62 * h), (-0.80 * d + 1.6 * reach, 0.78 * h),
+            (-0.80 * d + 1.45 * reach, 1.05 * h),
+        ],
+        closed=True,
+        steps=5,
+    )  # fmt: skip
     deep = canvas.thickness(canvas.fill_many([heart]), 3.5)
-    air *= 1 - canvas.blur((0.18 * (deep > 0) + 0.30 * deep).astype(np.float32), 0.15)
+    air *= 1 - canvas.blur((0.06 * (deep > 0) + 0.26 * deep).astype(np.float32), 0.35)
     aorta = canvas.layer()
     canvas.stroke(
         aorta,
@@ -60,17 +75,16 @@ def build_lateral(canvas: Canvas, chest: Chest, rng: np.random.Generator, vessel
         2.6,
         0.5,
     )
-    air *= 1 - 0.22 * canvas.blur(aorta.astype(np.float32) / 255, 0.3)
+    air *= 1 - 0.22 * canvas.soften(aorta, 0.3)
     # two domes, the left lower behind the heart
     tube = canvas.layer()
     canvas.stroke(tube, smooth([(0.1 * d, -9), (0.12 * d, 0.05 * h), (0.05 * d, 0.33 * h)]), 1.7, 1.0)
-    air += canvas.blur(tube.astype(np.float32) / 255, 0.15) * 1.6
+    air += canvas.soften(tube, 0.15) * 1.6
     if a.bubble > 0.3:
         bubble = np.clip(1 - ((x + 0.25 * d) / 2.6) ** 2 - ((y - 0.93 * h) / 1.2) ** 2, 0, 1)
         air += np.sqrt(bubble) * 3.5
     bone = _bones(canvas, chest, d, h)
     vessels = _hilum(canvas, d, h, vessel_rng) * lungs
-    del rng
     return Rays(
         canvas,
         air,
@@ -117,9 +131,7 @@ def _bones(canvas: Canvas, chest: Chest, d: float, h: float) -> np.ndarray:
     )
     blade = canvas.layer()
     canvas.stroke(blade, smooth([(0.75 * d, -2), (0.6 * d, 0.15 * h), (0.66 * d, 0.32 * h)]), 0.7, 0.4)
-    total = (
-        canvas.blur(layer.astype(np.float32) / 255, 0.1) * 1.5 + canvas.blur(shell.astype(np.float32) / 255, 0.09) * 0.9
-    )
+    total = canvas.soften(layer, 0.1) * 1.5 + canvas.soften(shell, 0.09) * 0.9
     total += canvas.blur(np.maximum(sternum, blade).astype(np.float32) / 255, 0.1) * 1.0
     return total * np.float32(a.bone)
 
@@ -136,15 +148,16 @@ def _hilum(canvas: Canvas, d: float, h: float, rng: np.random.Generator) -> np.n
         canvas.stroke(layer, points[:3], 0.5, 0.7)
         canvas.stroke(layer, points[2:], 0.25, 0.6)
     canvas.stroke(layer, [(cx - 1.0, cy - 0.4), (cx + 1.4, cy - 0.6)], 2.0, 0.7)
-    return canvas.blur(layer.astype(np.float32) / 255, 0.15) * 1.1
+    return canvas.soften(layer, 0.15) * 1.1
 
 
 def _point(chest: Chest, f: Finding, rng: np.random.Generator) -> tuple[float, float]:
     d, h = 0.5 * chest.anatomy.depth, chest.base[-1]
     u = rng.uniform(-1, 1)
     x, y = {
-        "upper": (0.05 + 0.3 * u, 0.22), "mid": (-0.35 + 0.15 * u, 0.58), "lower": (0.55 + 0.15 * u, 0.76), "base": (0.55 + 0.2 * u, 0.86),
-        "perihilar": (0.1 + 0.1 * u, 0.45), "retrocardiac": (0.45 + 0.1 * u, 0.76), "apex": (0.1, 0.05),
+        "upper": (0.05 + 0.3 * u, 0.22), "mid": (-0.35 + 0.15 * u, 0.58), "lower": (0.55 + 0.15 * u, 0.76),
+        "base": (0.55 + 0.2 * u, 0.86), "perihilar": (0.1 + 0.1 * u, 0.45),
+        "retrocardiac": (0.45 + 0.1 * u, 0.76), "apex": (0.1, 0.05),
     }.get(f.zone or "mid", (0.0, 0.5))  # fmt: skip
     return x * d, y * h
 

@@ -20,20 +20,24 @@ class Page:
     """A report file being laid out.
 
     Attributes:
+        width: most characters a line.
+        margin: what every line of a section starts with.
         text: what is written so far.
         sections: name -> (start, end) of the bodies.
         mentions, entities, relations: with offsets into ``text``.
     """
 
+    width: int = WIDTH
+    margin: str = " "
     text: str = ""
     sections: dict[str, tuple[int, int]] = field(default_factory=dict)
     mentions: list[Mention] = field(default_factory=list)
     entities: list[tuple[int, int, str]] = field(default_factory=list)
     relations: list[tuple[int, int, str]] = field(default_factory=list)
 
-    def line(self, text: str = " ") -> None:
-        """One line as it is."""
-        self.text += text + "\n"
+    def line(self, text: str | None = None) -> None:
+        """One line as it is; an empty one by default."""
+        self.text += (self.margin if text is None else text) + "\n"
 
     def section(self, name: str, header: str, draft: Draft, *, inline: bool, graph: bool, wide: bool) -> None:
         """A header and its body.
@@ -41,16 +45,16 @@ class Page:
         Args:
             name: key in :attr:`sections`; "body" for text without a header.
             header: the header line without its leading blank, e.g. "FINDINGS:"; "" for none.
-            draft: the body. ``\\n`` separates items, ``\\n\\n`` paragraphs.
+            draft: the body. A newline separates items, two separate paragraphs.
             inline: whether the body starts on the header's line.
             graph: whether the body's entities belong to the report's graph.
             wide: two blanks after a full stop, as many radiologists type.
         """
-        first = " "
+        first = self.margin
         if header and inline:
-            first = f" {header}  "
+            first = f"{self.margin}{header}  "
         elif header:
-            self.line(f" {header} ")
+            self.line(f"{self.margin}{header} ")
             self.line()
         positions: list[int] = [0] * (len(draft.text) + 1)
         start = None
@@ -60,12 +64,18 @@ class Page:
                     self.line()
                 continue
             current = first
-            first = " "
+            first = self.margin
             for word in _WORD.finditer(paragraph.group()):
-                gap = "" if current.endswith(" ") else "  " if wide and current.endswith(".") else " "
-                if len(current) + len(gap) + len(word.group()) > WIDTH and current.strip():
+                gap = (
+                    ""
+                    if current == self.margin or current.endswith(" ")
+                    else "  "
+                    if wide and current.endswith(".")
+                    else " "
+                )
+                if len(current) + len(gap) + len(word.group()) > self.width and current.strip():
                     self.line(current)
-                    current, gap = " ", ""
+                    current, gap = self.margin, ""
                 at = len(self.text) + len(current) + len(gap)
                 start = at if start is None else start
                 for i in range(word.end() - word.start()):

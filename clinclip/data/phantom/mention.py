@@ -10,6 +10,7 @@ from clinclip.data.phantom.grammar import Draft, Scope
 from clinclip.data.phantom.wording.phrases import (
     ADJECTIVE_PLACES,
     ADVERBS,
+    AMOUNTS,
     CHANGE_WORDS,
     DENIED,
     PHRASES,
@@ -52,7 +53,9 @@ def finding_scope(
     if finding.zone:
         tags.add(finding.zone)
     plan: dict[str, str] = {}
-    if finding.side == "bilateral":
+    if finding.kind == "scoliosis":
+        tags.add(str(finding.side))  # a bend to one side, not at one side
+    elif finding.side == "bilateral":
         tags.add("bil")
         if rng.random() < 0.85:
             plan["side"] = "bilateral"
@@ -93,7 +96,7 @@ def denied_scope(draft: Draft, kind: str, letter: str = "X", side: str | None = 
 
 
 def _np(draft: Draft, scope: Scope) -> None:
-    if scope.concept not in DENIED and scope.np is None:
+    if scope.np is None:
         raise LookupError(f"{scope.concept!r} has no noun phrase")
     if scope.finding_record is None and "side" in scope.plan:
         _side(draft, scope)
@@ -125,6 +128,12 @@ def _severity(draft: Draft, scope: Scope) -> None:
         draft.render(f"[{'/'.join(words)}:F~h]", scope)
 
 
+def _amount(draft: Draft, scope: Scope) -> None:
+    grade = scope.plan.get("severity", "mild")
+    scope.said["severity"] = grade
+    draft.render(f"[{'/'.join(AMOUNTS[grade])}:F~h]", scope)
+
+
 def _adverb(draft: Draft, scope: Scope) -> None:
     grade = scope.plan.get("severity")
     if grade and "severity" not in scope.said:
@@ -149,8 +158,15 @@ def _place(draft: Draft, scope: Scope) -> None:
         if zone != "retrocardiac" and scope.plan.get("side") == "bilateral":
             scope.said.setdefault("side", "bilateral")
         draft.render(draft.choose(PLACES[zone], _place_tags(scope)), scope)
+        _settle_side(draft, scope)
     else:
         _side_after(draft, scope)
+
+
+def _settle_side(draft: Draft, scope: Scope) -> None:
+    """The lingula is on the left; nobody says so again."""
+    if draft.text.endswith(("lingula", "lingular")):
+        scope.said.setdefault("side", "left")
 
 
 def _side_after(draft: Draft, scope: Scope) -> None:
@@ -171,13 +187,20 @@ def _adjective_place(draft: Draft, scope: Scope) -> None:
     if zone != "retrocardiac" and scope.plan.get("side") == "bilateral":
         scope.said.setdefault("side", "bilateral")
     draft.render(draft.choose(ADJECTIVE_PLACES[zone], _place_tags(scope)), scope)
+    _settle_side(draft, scope)
 
 
 def _place_tags(scope: Scope) -> set[str]:
     """Tags of the place: the side counts even where it is not said again."""
     finding = scope.finding_record
     side = finding.side if finding is not None else None
-    return {"bil"} if side == "bilateral" else {side} if side else set()
+    return {scope.concept, "bil" if side == "bilateral" else str(side)}
+
+
+def _ordinal(draft: Draft, scope: Scope) -> None:
+    # the same rib whenever it is told of
+    number = scope.lesion or 0
+    draft.render(f"[{_ORDINALS[number % len(_ORDINALS)]}:A~l]", scope)
 
 
 def _evidence(kind: str) -> Callable[[Draft, Scope], None]:
@@ -199,11 +222,12 @@ _SLOTS: dict[str, Callable[[Draft, Scope], None] | str] = {
     "side": _side,
     "sided": _sided,
     "sev": _severity,
+    "amount": _amount,
     "sevadv": _adverb,
     "chg": _change,
     "loc": _place,
     "adjloc": _adjective_place,
-    "ordinal": lambda draft, scope: draft.render(f"[{'/'.join(_ORDINALS)}:A~l]", scope),
+    "ordinal": _ordinal,
     "n": lambda draft, scope: draft.write(str(draft.rng.randint(2, 28))),
     "cm": lambda draft, scope: draft.write(f"{draft.rng.uniform(2.5, 6.5):.1f}"),
     "mm": "",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from clinclip.data.phantom.jobs import Member, PhantomSummary, atomic_write, finish, gzipped, plan, run
 from clinclip.data.phantom.knobs import PhantomKnobs
-from clinclip.data.phantom.tables import MIMIC_LABELS, cells, noisy_labels, special_rows
+from clinclip.data.phantom.records import image_record, study_truth
+from clinclip.data.phantom.tables import MIMIC_LABELS, cells, csv_text, noisy_labels, special_rows
 from clinclip.data.phantom.truth import StudyTruth
 from clinclip.data.phantom.world import Patient, Study, make_patient
 from clinclip.errors import ConfigError
@@ -100,8 +100,9 @@ def _make(
     truths = []
     for m in members:
         patient = make_patient(m.index, m.first_study, m.studies, seed, knobs)
-        for study in patient.studies:
-            truths.append(_make_study(out, seed, knobs, size, image_format, reports, patient, study, m.split))
+        truths += [
+            _make_study(out, seed, knobs, size, image_format, reports, patient, s, m.split) for s in patient.studies
+        ]
     return truths
 
 
@@ -136,62 +137,8 @@ def _make_study(
         if image_format != "jpg":
             paths.append(f"{REPORTS_ROOT}/{stem}.dcm")
             write_dicom(out / paths[-1], exposure.pixels, patient, study, image, seed)
-        rows, columns = exposure.pixels.shape
-        images.append(
-            {
-                "image_id": image.image_id,
-                "view": image.view,
-                "position": image.position,
-                "path": f"{stem}.jpg",
-                "paths": paths,
-                "rows": rows,
-                "columns": columns,
-                "boxes": [
-                    {"uid": u, "kind": k, "x": x, "y": y, "width": w, "height": h}
-                    for u, k, x, y, w, h in exposure.boxes
-                ],
-            }
-        )
-    return StudyTruth(
-        patient_id=patient.subject_id,
-        study_id=study.study_id,
-        split=split,
-        setting=study.setting,
-        sex=patient.sex,
-        age=study.age,
-        number=study.number,
-        when=study.when.isoformat(timespec="milliseconds"),
-        report=report if reports != "zip" else None,
-        text=page.text,
-        sections=page.sections,
-        mentions=page.mentions,
-        entities=page.entities,
-        relations=page.relations,
-        labels=report_labels(page),
-        findings=[
-            {
-                **asdict(f),
-                "finding": f.finding,
-                "grade": f.grade,
-                "extent": round(f.extent, 3),
-                "contrast": round(f.contrast, 3),
-            }
-            for f in study.findings
-        ],
-        images=images,
-    )
-
-
-def _csv(header: list[str], rows: list[list[str]]) -> str:
-    """A CSV as pandas writes it: quotes only where needed."""
-    import csv
-    import io
-
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return buffer.getvalue()
+        images.append(image_record(image, exposure, f"{stem}.jpg", paths))
+    return study_truth(patient, study, split, page, images, report if reports != "zip" else None, report_labels(page))
 
 
 def _write_tables(out: Path, truths: list[StudyTruth], seed: int, knobs: PhantomKnobs) -> None:
@@ -229,13 +176,14 @@ def _write_tables(out: Path, truths: list[StudyTruth], seed: int, knobs: Phantom
     columns = ["Airspace Opacity" if c == "Lung Opacity" else c for c in MIMIC_LABELS]
     order = sorted(range(len(columns)), key=lambda i: columns[i])
     rows = [[t.study_id, *[cells(t.labels, MIMIC_LABELS)[i] for i in order]] for t in ordered if t.split == "test"]
-    text = _csv(["study_id", *[columns[i] for i in order]], rows)
+    text = csv_text(["study_id", *[columns[i] for i in order]], rows)
     atomic_write(jpg / "mimic-cxr-2.1.0-test-set-labeled.csv", text.encode())
 
 
 _METADATA = (
-    "dicom_id", "subject_id", "study_id", "PerformedProcedureStepDescription", "ViewPosition", "Rows", "Columns", "StudyDate",
-    "StudyTime", "ProcedureCodeSequence_CodeMeaning", "ViewCodeSequence_CodeMeaning", "PatientOrientationCodeSequence_CodeMeaning",
+    "dicom_id", "subject_id", "study_id", "PerformedProcedureStepDescription", "ViewPosition", "Rows", "Columns",
+    "StudyDate", "StudyTime", "ProcedureCodeSequence_CodeMeaning", "ViewCodeSequence_CodeMeaning",
+    "PatientOrientationCodeSequence_CodeMeaning",
 )  # fmt: skip
 
 
@@ -245,14 +193,15 @@ def _metadata_row(t: StudyTruth, i: dict[str, Any]) -> list[str]:
     date, time = t.when.split("T")
     # written as a number, so leading zeros have gone: 00:12:05.125 is 1205.125
     clock = float(time.replace(":", ""))
-    return [
-        i["image_id"], t.patient_id, t.study_id, step, i["position"], str(i["rows"]), str(i["columns"]), date.replace("-", ""),
-        repr(clock), step, _VIEW_CODE.get(i["position"], ""), "Recumbent" if portable and t.setting == "icu" else "Erect",
-    ]  # fmt: skip
+    posture = "Recumbent" if portable and t.setting == "icu" else "Erect"
+    size = [str(i["rows"]), str(i["columns"])]
+    code = _VIEW_CODE.get(i["position"], "")
+    day = date.replace("-", "")
+    return [i["image_id"], t.patient_id, t.study_id, step, i["position"], *size, day, repr(clock), step, code, posture]
 
 
 def _gz(path: Path, header: list[str], rows: list[list[str]]) -> None:
-    atomic_write(path, gzipped(_csv(header, rows)))
+    atomic_write(path, gzipped(csv_text(header, rows)))
 
 
 def _write_zip(out: Path, truths: list[StudyTruth]) -> None:

@@ -10,13 +10,14 @@ import numpy as np
 
 from clinclip.data.phantom.anatomy import Chest
 from clinclip.data.phantom.canvas import Array, smooth
-from clinclip.data.phantom.frontal import Rays, rib_line
+from clinclip.data.phantom.frontal import Rays
+from clinclip.data.phantom.skeleton import rib_line
 from clinclip.data.phantom.world import Finding
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where one finding is drawn. ``side`` is -1 for the patient's right, +1 for the left; ``rng`` is the finding's own."""
+    """Where one finding is drawn: ``side`` is -1 for the patient's right, +1 for the left; ``rng`` its own."""
 
     rays: Rays
     chest: Chest
@@ -52,9 +53,8 @@ def _cloud(site: Site, cx: float, cy: float, rx: float, ry: float, grain_cm: flo
     step = max(1, int(grain_cm * rays.canvas.scale / 3))
     small = (max(4, rays.canvas.rows // step), max(4, rays.canvas.columns // step))
     noise = cv2.GaussianBlur(site.rng.standard_normal(small, dtype=np.float32), (0, 0), 1.6)
-    noise = cv2.resize(
-        noise / max(1e-6, float(noise.std())), (rays.canvas.columns, rays.canvas.rows), interpolation=cv2.INTER_CUBIC
-    )
+    noise = np.asarray(noise, np.float32) / np.float32(max(1e-6, float(noise.std())))
+    noise = cv2.resize(noise, (rays.canvas.columns, rays.canvas.rows), interpolation=cv2.INTER_CUBIC)
     bell = np.exp(-0.5 * (((rays.x - cx) / rx) ** 2 + ((rays.y - cy) / ry) ** 2))
     return np.clip((bell * (1 + 0.45 * noise) - threshold) / (1 - threshold), 0, 1).astype(np.float32)
 
@@ -69,8 +69,8 @@ def effusion(site: Site) -> None:
     rays, chest, f, side = site.rays, site.chest, site.finding, site.side
     w, base, dome = chest.anatomy.width, chest.base[side], chest.dome[side]
     level = 0.8 + (0.72 * base) * f.extent**1.35
-    wall = chest.wall_x(rays.y[:: max(1, rays.y.shape[0] // 40), 0]).max()
-    u = np.clip(1 - side * rays.x / float(wall), 0, 1)
+    wall = float(chest.wall_x(base))
+    u = np.clip(1 - side * rays.x / wall, 0, 1)
     climb = 1.0 + 0.30 * level
     top = (
         base
@@ -81,7 +81,12 @@ def effusion(site: Site) -> None:
     )
     edge = 0.35 + 0.12 * level
     mask = 1 / (1 + np.exp(-(rays.y - top) / np.float32(edge * 0.5)))
-    lung = np.clip(rays.lungs[side] + (rays.y > base - dome) * (side * rays.x > 0.1 * w) * (np.abs(rays.x) < w), 0, 1)
+    lung = np.clip(
+        rays.lungs[side]
+        + (rays.y > base - dome) * (rays.y < base + 1.2) * (side * rays.x > 0.1 * w) * (np.abs(rays.x) < w),
+        0,
+        1,
+    )
     strength = min(1.0, 0.45 + 0.6 * f.contrast)
     if chest.pose.supine:
         veil = np.clip((rays.y - 0.15 * base) / (0.85 * base), 0, 1) ** 1.2 * np.float32(min(1.0, 0.35 + level / 14))
@@ -101,12 +106,18 @@ def pneumothorax(site: Site) -> None:
     outline = chest.lung(side)
     hx, hy = side * 0.25 * chest.anatomy.width, 0.62 * chest.base[side]
     gap = 0.06 + 0.42 * f.extent**1.2
-    shrink = np.ones(len(outline))
-    height = (outline[:, 1] - (hy if f.zone == "apex" else 0)) / chest.base[side]
-    upper = np.clip(-height / 0.6, 0, 1) if f.zone == "apex" else np.clip(height - 0.45, 0, 1) * 1.4
+    height = (outline[:, 1] - hy) / chest.base[side]
     lateral = np.clip(side * outline[:, 0] / chest.anatomy.width, 0, 1)
-    shrink -= gap * (0.25 * lateral + 0.75 * upper * np.clip(0.35 + lateral, 0, 1))
-    inner = np.stack([hx + (outline[:, 0] - hx) * shrink, hy + (outline[:, 1] - hy) * shrink], axis=1)
+    if f.zone == "apex":
+        upper = np.clip(-height / 0.6, 0, 1)
+        sideways, down = gap * lateral * (0.2 + 0.7 * upper), gap * upper * 0.9
+    else:
+        lower = np.clip((height + 0.25) / 0.5, 0, 1)
+        sideways, down = gap * lateral * (0.12 + 0.6 * lower), np.zeros(len(outline))
+    # near the diaphragm the lung stays where it is
+    inner = np.stack(
+        [outline[:, 0] - (outline[:, 0] - hx) * sideways, outline[:, 1] - (outline[:, 1] - hy) * down], axis=1
+    )
     kept = rays.canvas.fill(inner, 0.05)
     rim = np.clip(rays.lungs[side] - kept, 0, 1) * (rays.x * side > 0.12 * chest.anatomy.width)
     strength = np.float32(min(1.3, 0.5 + 0.7 * f.contrast))
@@ -114,7 +125,7 @@ def pneumothorax(site: Site) -> None:
     rays.air += 1.6 * strength * rim
     line = rays.canvas.layer()
     rays.canvas.stroke(line, inner, 0.10, 0.9, closed=True)
-    pleura = rays.canvas.blur(line.astype(np.float32) / 255, 0.04) * rays.lungs[side]
+    pleura = rays.canvas.soften(line, 0.04) * rays.lungs[side]
     edge = rays.canvas.blur(rim, 0.25) > 0.08
     rays.air -= np.minimum(pleura * edge * (1.5 * strength), rays.air * 0.5)
     if f.extent > 0.5:
@@ -219,7 +230,7 @@ def edema(site: Site) -> None:
 
 def atelectasis(site: Site) -> None:
     """Bands and a hazy, low base."""
-    rays, chest, f, side = site.rays, site.chest, site.finding, site.side
+    rays, f, side = site.rays, site.finding, site.side
     bands = rays.canvas.layer()
     total = rays.canvas.zeros()
     for _ in range(1 + int(2.6 * f.extent + site.rng.uniform(0, 0.9))):
@@ -234,7 +245,7 @@ def atelectasis(site: Site) -> None:
             ]
         )
         rays.canvas.stroke(bands, points, site.rng.uniform(0.16, 0.42), 0.9)
-    band = rays.canvas.blur(bands.astype(np.float32) / 255, 0.09)
+    band = rays.canvas.soften(bands, 0.09)
     _opacify(site, band, 3.0 * f.contrast)
     total += band
     if f.extent > 0.3:
@@ -293,7 +304,7 @@ def pleural_thickening(site: Site) -> None:
     if f.zone == "apex":
         where = np.clip(1.4 - rays.y / (0.10 * h), 0, 1)
     else:
-        where = np.exp(-0.5 * ((rays.y - 0.62 * h) / (0.13 * h)) ** 2) * (side * rays.x > 0.5 * chest.anatomy.width)
+        where = np.exp(-0.5 * ((rays.y - 0.62 * h) / (0.13 * h)) ** 2) * (side * rays.x > 0.82 * chest.anatomy.width)
     mask = np.clip(band, 0, 1) * where.astype(np.float32)
     _opacify(site, mask, 6.0 * min(1.2, 0.4 + f.contrast))
     if f.zone == "lateral":
@@ -335,7 +346,7 @@ def subcutaneous_emphysema(site: Site) -> None:
         x = side * (float(chest.wall_x(max(y, 0))) + site.rng.uniform(0.8, 4.0))
         length = site.rng.uniform(0.8, 2.6)
         rays.canvas.stroke(streaks, [(x, y), (x - side * length * 0.5, y + length)], site.rng.uniform(0.1, 0.3), 0.9)
-    mask = rays.canvas.blur(streaks.astype(np.float32) / 255, 0.08)
+    mask = rays.canvas.soften(streaks, 0.08)
     rays.air += mask * np.float32(2.8 * min(1.3, 0.4 + f.contrast))
     rays.mark(f.uid, f.kind, mask, 0.2)
 
@@ -348,7 +359,7 @@ def pneumoperitoneum(site: Site) -> None:
     arc = smooth([(-0.8 * w, top + 1.5), (-0.5 * w, top + 0.45), (-0.22 * w, top + 1.2)])
     layer = rays.canvas.layer()
     rays.canvas.stroke(layer, arc, 0.25 + 0.9 * f.extent, 1.0)
-    mask = rays.canvas.blur(layer.astype(np.float32) / 255, 0.05)
+    mask = rays.canvas.soften(layer, 0.05)
     rays.air += mask * np.float32(6.0 * min(1.2, 0.4 + f.contrast))
     rays.mark(f.uid, f.kind, mask)
 
@@ -381,7 +392,7 @@ def degenerative(site: Site) -> None:
 def _outline_box(site: Site) -> None:
     """Findings that are shapes of the anatomy itself: only the box is left to draw."""
     rays, chest, f = site.rays, site.chest, site.finding
-    w, h = chest.anatomy.width, chest.base[-1]
+    h = chest.base[-1]
     mask = {
         "cardiomegaly": lambda: rays.canvas.fill(chest.heart()) * (rays.y < h),
         "mediastinal_widening": lambda: rays.canvas.fill(chest.mediastinum()) * (rays.y > 0) * (rays.y < 0.4 * h),
@@ -395,16 +406,16 @@ def _outline_box(site: Site) -> None:
             + (rays.y > chest.base[site.side] - chest.dome[site.side]) * rays.lungs[site.side]
         ),
     }[f.kind]().astype(np.float32)
-    del w
     rays.mark(f.uid, f.kind, mask)
 
 
 DRAW: dict[str, Callable[[Site], None]] = {
     "effusion": effusion, "pneumothorax": pneumothorax, "consolidation": consolidation, "pneumonia": consolidation,
-    "opacity": opacity, "nodule": nodule, "granuloma": granuloma, "mass": mass, "edema": edema, "atelectasis": atelectasis,
-    "fracture": fracture, "pleural_thickening": pleural_thickening, "fibrosis": fibrosis,
-    "subcutaneous_emphysema": subcutaneous_emphysema, "pneumoperitoneum": pneumoperitoneum, "hiatal_hernia": hiatal_hernia,
-    "degenerative": degenerative, "cardiomegaly": _outline_box, "mediastinal_widening": _outline_box,
+    "opacity": opacity, "nodule": nodule, "granuloma": granuloma, "mass": mass, "edema": edema,
+    "atelectasis": atelectasis, "fracture": fracture, "pleural_thickening": pleural_thickening, "fibrosis": fibrosis,
+    "subcutaneous_emphysema": subcutaneous_emphysema, "pneumoperitoneum": pneumoperitoneum,
+    "hiatal_hernia": hiatal_hernia, "degenerative": degenerative, "cardiomegaly": _outline_box,
+    "mediastinal_widening": _outline_box,
     "tortuous_aorta": _outline_box, "scoliosis": _outline_box, "hyperinflation": _outline_box,
     "elevated_hemidiaphragm": _outline_box,
 }  # fmt: skip

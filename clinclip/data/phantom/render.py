@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clinclip.data.phantom.anatomy import make_anatomy, make_chest, make_pose
+from clinclip.data.phantom.anatomy import make_anatomy, make_chest, pose_of
 from clinclip.data.phantom.canvas import Canvas
 from clinclip.data.phantom.expose import burn_in, expose
 from clinclip.data.phantom.frontal import build_frontal
@@ -46,33 +46,36 @@ def render(patient: Patient, study: Study, image: Image, size: int, seed: int, k
     anatomy = make_anatomy(patient, seed)
     rng = stream(seed, "exposure", study.index, image.number)
     grain = array_stream(seed, "grain", study.index, image.number)
-    pose = make_pose(rng, "PA" if image.view == "LATERAL" else image.view, study.setting, knobs.overlap)
+    pose = pose_of(study, image, seed, knobs.overlap)
     chest = make_chest(anatomy, pose, study.findings)
     lateral = image.view == "LATERAL"
-    across = 2 * (anatomy.width + anatomy.wall) + rng.uniform(1.5, 5.0)
+    across = 2 * (anatomy.width + anatomy.wall) + rng.uniform(-0.5, 3.5)
     if lateral:
-        across = anatomy.depth + 3.0 + rng.uniform(1, 5) + anatomy.breast * 2
-    down = anatomy.height * 1.02 + rng.uniform(7.5, 11.0)
-    ratio = rng.choice((1.22, 1.22, 1.2, 1.12, 1.0, 0.83)) if image.view == "AP" else rng.choice((1.22, 1.22, 1.2, 1.1))
+        across = anatomy.depth + 3.5 + rng.uniform(0, 3) + anatomy.breast * 2
+    down = chest.base[1] + rng.uniform(6.5, 10.0)
+    portable = image.view == "AP" and study.setting in {"icu", "ward"}
+    ratio = rng.choice(
+        (1.22, 1.1, 0.83, 0.83, 1.0) if portable else (1.22, 1.22, 1.2) if lateral else (1.22, 1.2, 1.12, 1.05, 1.0)
+    )
     rows, columns = (round(size * ratio), size) if ratio >= 1 else (size, round(size / ratio))
-    scale = min(columns / across, rows / down) * (1.0 if ratio >= 1 else 1.06)
-    top = (rows / scale - (chest.base[-1] + 4.0)) * rng.uniform(0.4, 0.62)
+    scale = min(columns / across, rows / down)
+    top = 3.2 + (rows / scale - chest.base[1] - 5.5) * rng.uniform(0.15, 0.4)
     roll = rng.gauss(0, 0.012 if image.view == "PA" else 0.028)
-    canvas = Canvas(rows, columns, scale, (columns / 2 + rng.gauss(0, 0.5) * scale, max(2.5, top) * scale), roll)
+    canvas = Canvas(rows, columns, scale, (columns / 2 + rng.gauss(0, 0.5) * scale, top * scale), roll)
     vessels = array_stream(seed, "vessels", patient.index, image.view == "LATERAL")
 
     def rng_of(finding: Finding, side: int) -> np.random.Generator:
         return array_stream(seed, "finding", patient.index, finding.uid, side)
 
     if lateral:
-        rays = build_lateral(canvas, chest, grain, vessels)
+        rays = build_lateral(canvas, chest, vessels)
         draw_lateral_findings(rays, chest, study.findings, rng_of)
     else:
         rays = build_frontal(canvas, chest, grain, vessels)
         draw_findings(rays, chest, study.findings, rng_of)
         draw_hardware(rays, chest, study.findings, rng_of)
-        clutter(rays, chest, grain, image.view == "AP" and study.setting in {"icu", "ward"}, knobs.overlap)
+        clutter(rays, chest, grain, portable, knobs.overlap)
     pixels = expose(rays, rng, grain, knobs.noise, knobs.exposure_spread)
     if rng.random() < knobs.markers:
-        burn_in(pixels, rng, image.view, image.view == "AP")
+        burn_in(pixels, rng, image.view, portable)
     return Exposure(pixels, rays.boxes)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
+from dataclasses import dataclass
 
-from clinclip.data.phantom.body import conclude, describe
+from clinclip.data.phantom.anatomy import pose_of
+from clinclip.data.phantom.body import Occasion, conclude, describe
+from clinclip.data.phantom.catalog import KINDS
 from clinclip.data.phantom.grammar import Draft, Scope
 from clinclip.data.phantom.knobs import PhantomKnobs
 from clinclip.data.phantom.layout import RULE, Page, misspell
@@ -21,38 +25,53 @@ from clinclip.data.phantom.wording.headers import (
     TITLES,
 )
 from clinclip.data.phantom.wording.statements import NONTERMINALS
-from clinclip.data.phantom.world import Patient, Study
+from clinclip.data.phantom.world import Image, Patient, Study
 from clinclip.findings import FINDING_INDEX
 
-_ALL = {**NONTERMINALS, **HEADER_NONTERMINALS}
+WORDS = {**NONTERMINALS, **HEADER_NONTERMINALS}
 _ODD = {
     "FINDINGS:": ("Findings:", "FINDINGS", "FINDINGS 1:", "FINDINGS;"),
     "IMPRESSION:": ("Impression:", "IMPRESSIONS", "IMPRESSION", "CONCLUSION:", "FINDINGS/IMPRESSION:"),
 }
 
 
-def write_report(patient: Patient, study: Study, seed: int, knobs: PhantomKnobs) -> Page:
-    """Write one report.
+@dataclass(frozen=True, slots=True)
+class Dictation:
+    """What was dictated, before it is laid out.
+
+    Attributes:
+        on: the occasion.
+        form: "both", "findings", "impression" or "none" (running text without headers).
+        findings, impression: the drafts; empty where the form has no such section.
+        rng: goes on with the choices of the layout.
+        wide: two blanks after a full stop.
+    """
+
+    on: Occasion
+    form: str
+    findings: Draft
+    impression: Draft
+    rng: random.Random
+    wide: bool
+
+
+def dictate(
+    patient: Patient, study: Study, seed: int, knobs: PhantomKnobs, forms: tuple[tuple[str, float], ...]
+) -> Dictation:
+    """Decide what is said of a study.
 
     Args:
         patient: Who (sex and habitus get into words).
         study: What was examined and found.
         seed: Seed of the data set.
         knobs: Difficulty.
-
-    Returns:
-        The laid-out page with its mentions and graph, offsets into ``page.text``.
+        forms: Form -> share; the rest has both sections.
     """
     rng = stream(seed, "report", study.index)
-    page = Page()
     wide = rng.random() < 0.45
     draw = rng.random()
     form = "both"
-    for name, share in (
-        ("findings", knobs.findings_only),
-        ("impression", knobs.impression_only),
-        ("none", knobs.no_sections),
-    ):
+    for name, share in forms:
         if draw < share:
             form = name
             break
@@ -60,114 +79,109 @@ def write_report(patient: Patient, study: Study, seed: int, knobs: PhantomKnobs)
     views = "two" if any(i.view == "LATERAL" for i in study.images) else "one"
     if all(i.view == "AP" for i in study.images) and study.setting in {"icu", "ward"}:
         views = "portable"
-    findings = Draft(rng, _ALL)
-    impression = Draft(rng, _ALL)
     compares = study.number > 0 and rng.random() < knobs.comparison
-    denied: set[str] = set()
-    if form in {"both", "findings", "none"}:
-        describe(findings, patient, study, views, compares, denied, knobs)
+    on = Occasion(patient, study, pose_of(study, _first_frontal(study), seed, knobs.overlap), views, compares, knobs)
+    findings, impression = Draft(rng, WORDS), Draft(rng, WORDS)
+    if form != "impression":
+        describe(findings, on)
     if form in {"both", "impression"}:
-        conclude(impression, study, views, compares, denied, full=form == "impression", knobs=knobs)
+        conclude(impression, on, full=form == "impression")
     for draft in (findings, impression):
         misspell(draft, rng, knobs.misspelling)
+    return Dictation(on, form, findings, impression, rng, wide)
+
+
+def write_report(patient: Patient, study: Study, seed: int, knobs: PhantomKnobs) -> Page:
+    """Write one report as MIMIC-CXR holds it.
+
+    Args:
+        patient: Who.
+        study: What was examined and found.
+        seed: Seed of the data set.
+        knobs: Difficulty.
+
+    Returns:
+        The laid-out page with its mentions and graph, offsets into ``page.text``.
+    """
+    forms = (("findings", knobs.findings_only), ("impression", knobs.impression_only), ("none", knobs.no_sections))
+    told = dictate(patient, study, seed, knobs, forms)
+    rng, page = told.rng, Page()
     if rng.random() < knobs.addendum:
         page.line("                                 FINAL ADDENDUM")
-        page.section("addendum", "ADDENDUM", _plain(rng, rng.choice(ADDENDA)), inline=True, graph=False, wide=wide)
+        page.section("addendum", "ADDENDUM", plain(rng, rng.choice(ADDENDA)), inline=True, graph=False, wide=told.wide)
         page.line()
         page.line(RULE)
     elif rng.random() < knobs.wet_read:
-        wet = Draft(rng, _ALL)
-        conclude(wet, study, views, compares, set(), full=False, knobs=knobs)
+        wet = Draft(rng, WORDS)
+        conclude(wet, told.on, full=False)
         page.line(f"WET READ: ___ ___ ___ {rng.randint(1, 12)}:{rng.randint(0, 59):02d} {rng.choice('AP')}M")
-        page.section("wet_read", "", wet, inline=False, graph=False, wide=wide)
+        page.section("wet_read", "", wet, inline=False, graph=False, wide=told.wide)
         page.line(RULE)
     page.line("                                 FINAL REPORT")
-    _front(page, rng, patient, study, views, compares, form, wide, knobs)
+    _front(page, told)
     odd = rng.random() < knobs.odd_headers
-    last = "findings" if form == "findings" else "impression"
-    for name, draft in (("findings", findings), ("impression", impression)):
+    last = "findings" if told.form == "findings" else "impression"
+    for name, draft in (("findings", told.findings), ("impression", told.impression)):
         if not draft.text:
             continue
-        if form == "none":
-            page.section("body", "", draft, inline=False, graph=True, wide=wide)
+        if told.form == "none":
+            page.section("body", "", draft, inline=False, graph=True, wide=told.wide)
             continue
         header = f"{name.upper()}:"
         if odd and (name == last or rng.random() < 0.5):
             header = rng.choice(_ODD[header])
-        page.section(name, header, draft, inline=rng.random() < 0.4, graph=True, wide=wide)
+        page.section(name, header, draft, inline=rng.random() < 0.4, graph=True, wide=told.wide)
         if name != last:
             page.line()
     page.finish()
     return page
 
 
-def _front(
-    page: Page,
-    rng: random.Random,
-    patient: Patient,
-    study: Study,
-    views: str,
-    compares: bool,
-    form: str,
-    wide: bool,
-    knobs: PhantomKnobs,
-) -> None:
+def _first_frontal(study: Study) -> Image:
+    """The film that the words about posture are about."""
+    return min((i for i in study.images if i.view != "LATERAL"), key=lambda i: i.number)
+
+
+def _front(page: Page, told: Dictation) -> None:
     """Everything above the findings."""
-    indication = _indication(rng, patient, study, knobs)
-    comparison = _plain(rng, rng.choice(COMPARISON[compares]))
-    technique = _plain(rng, rng.choice(TECHNIQUE[views]))
-    if form == "none":
-        title = _plain(rng, f"{rng.choice(TITLES[views])}")
-        page.section("title", "", title, inline=False, graph=False, wide=False)
+    rng, on = told.rng, told.on
+
+    def part(name: str, header: str, draft: Draft) -> None:
+        page.section(name, header, draft, inline=bool(header), graph=False, wide=told.wide)
         page.line()
-        page.section("indication", rng.choice(("HISTORY:", "REASON FOR EXAMINATION:", "INDICATION:")), indication,
-                     inline=True, graph=False, wide=wide)  # fmt: skip
-        page.line()
+
+    indication = indicate(rng, on)
+    if told.form == "none":
+        part("title", "", plain(rng, rng.choice(TITLES[on.views])))
+        part("indication", rng.choice(("HISTORY:", "REASON FOR EXAMINATION:", "INDICATION:")), indication)
         return
     if rng.random() < 0.6:
-        page.section(
-            "examination",
-            "EXAMINATION:",
-            _plain(rng, rng.choice(EXAMINATION[views])),
-            inline=True,
-            graph=False,
-            wide=False,
-        )
-        page.line()
-        page.section("indication", "INDICATION:", indication, inline=True, graph=False, wide=wide)
-        page.line()
+        part("examination", "EXAMINATION:", plain(rng, rng.choice(EXAMINATION[on.views])))
+        part("indication", "INDICATION:", indication)
         if rng.random() < 0.75:
-            page.section("technique", "TECHNIQUE:", technique, inline=True, graph=False, wide=wide)
-            page.line()
+            part("technique", "TECHNIQUE:", plain(rng, rng.choice(TECHNIQUE[on.views])))
     else:
-        page.section("title", "", _plain(rng, rng.choice(TITLES[views])), inline=False, graph=False, wide=False)
-        page.line()
-        header = rng.choice(
-            ("HISTORY:", "INDICATION:", "REASON FOR EXAM:", "CLINICAL HISTORY:", "CLINICAL INFORMATION:")
-        )
-        page.section("indication", header, indication, inline=True, graph=False, wide=wide)
-        page.line()
-    page.section(
-        "comparison",
-        "COMPARISON:" if rng.random() < 0.85 else "COMPARISONS:",
-        comparison,
-        inline=True,
-        graph=False,
-        wide=wide,
-    )
-    page.line()
+        part("title", "", plain(rng, rng.choice(TITLES[on.views])))
+        headers = ("HISTORY:", "INDICATION:", "REASON FOR EXAM:", "CLINICAL HISTORY:", "CLINICAL INFORMATION:")
+        part("indication", rng.choice(headers), indication)
+    header = "COMPARISON:" if rng.random() < 0.85 else "COMPARISONS:"
+    part("comparison", header, plain(rng, rng.choice(COMPARISON[on.compares])))
 
 
-def _plain(rng: random.Random, template: str) -> Draft:
+def plain(rng: random.Random, template: str) -> Draft:
     """A draft of words that state nothing."""
-    draft = Draft(rng, _ALL)
-    draft.sentence(template, Scope(), end="")
+    draft = Draft(rng, WORDS)
+    if "{" in template:
+        draft.sentence(template, Scope(), end="")
+    else:  # parentheses are meant
+        draft.write(template)
     return draft
 
 
-def _indication(rng: random.Random, patient: Patient, study: Study, knobs: PhantomKnobs) -> Draft:
+def indicate(rng: random.Random, on: Occasion) -> Draft:
     """Why the study was asked for. It names findings that are there, were there, or are feared."""
-    draft = Draft(rng, _ALL)
+    patient, study, knobs = on.patient, on.study, on.knobs
+    draft = Draft(rng, WORDS)
     scope = Scope()
     man = "M" if patient.sex == "M" else "F"
     scope.slots = {
@@ -204,13 +218,15 @@ def _name(
     if not kind:
         draft.write(word)
         return
-    from clinclip.data.phantom.catalog import KINDS
-
     named = Scope(kind, KINDS[kind].finding, "U", role="history")
     draft.render(f"<{word}>", named)
 
 
-def report_labels(page: Page) -> dict[str, str]:
+#: Sections whose mentions describe the image.
+LABELLED = frozenset({"findings", "impression", "body"})
+
+
+def report_labels(page: Page, sections: Collection[str] = LABELLED) -> dict[str, str]:
     """The 14 states by the report's own mentions: present over uncertain over absent.
 
     Only findings, impression and running text count; history and requests do not. No Finding is present when no other
@@ -219,9 +235,10 @@ def report_labels(page: Page) -> dict[str, str]:
     rank = {"not_mentioned": 0, "absent": 1, "uncertain": 2, "present": 3}
     labels = dict.fromkeys(FINDING_INDEX, "not_mentioned")
     for m in page.mentions:
-        if m.finding and m.role == "finding" and m.section in {"findings", "impression", "body"}:
-            if rank[m.state] > rank[labels[m.finding]]:
-                labels[m.finding] = m.state
+        if m.finding is None or m.role != "finding" or m.section not in sections:
+            continue
+        if rank[m.state] > rank[labels[m.finding]]:
+            labels[m.finding] = m.state
     disease = [s for f, s in labels.items() if f not in {"No Finding", "Support Devices"}]
     if not any(s in {"present", "uncertain"} for s in disease):
         labels["No Finding"] = "present"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import random
 
 from clinclip.data.phantom.rng import stream
@@ -55,3 +57,12 @@ def special_rows(count: int, share: float, seed: int, purpose: str, floor_from: 
     if share > 0 and count >= floor_from:
         n = max(1, n)
     return set(rng.sample(range(count), min(n, count)))
+
+
+def csv_text(header: list[str], rows: list[list[str]]) -> str:
+    """A CSV as pandas writes it: quotes only where needed, lines ended by a newline alone."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return buffer.getvalue()

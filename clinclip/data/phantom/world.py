@@ -44,7 +44,7 @@ class Finding:
 
     @property
     def grade(self) -> str:
-        """ "trace", "mild", "moderate" or "severe"."""
+        """The size in words: trace, mild, moderate or severe."""
         return next(name for limit, name in GRADES if self.extent < limit)
 
     @property
@@ -323,11 +323,15 @@ def _first_form(rng: random.Random, uid: int, name: str, had_study: bool, knobs:
     kind = KINDS[name]
     extent = 0.5 if kind.device else min(0.999, rng.betavariate(1.3, 1.3 + 4 * knobs.small))
     contrast = knobs.visibility * rng.lognormvariate(0, knobs.visibility_spread) * (0.7 + 0.6 * extent)
+    side = weighted(rng, kind.sides) if kind.sides else None
+    zone = weighted(rng, kind.zones) if kind.zones else None
+    if zone == "retrocardiac":
+        side = "left"  # little of the right lung lies behind the heart
     return Finding(
         uid=uid,
         kind=name,
-        side=weighted(rng, kind.sides) if kind.sides else None,
-        zone=weighted(rng, kind.zones) if kind.zones else None,
+        side=side,
+        zone=zone,
         extent=extent,
         contrast=rng.uniform(0.7, 1.1) if kind.device else min(1.6, contrast),
         reported=rng.random() >= (0.04 if kind.device else knobs.missed),

@@ -8,7 +8,7 @@ DEVICE_PRESENT: dict[str, tuple[str, ...]] = {
         "The <[endotracheal:A~h] [tube:Oh]> is in standard position",
         "<[ET:A~h] [tube:Oh]> tip is approximately {cm} cm from the [carina:A]",
         "<[ETT:Oh]> is {cm} cm above the [carina:A]",
-        "The patient is intubated, with the tip of the <[endotracheal:A~h] [tube:Oh]> {cm} cm above the [carina:A]",
+        "The patient is [intubated:O], with the tip of the <[endotracheal:A~h] [tube:Oh]> {cm} cm above the [carina:A]",
         "<[Endotracheal:A~h] [tube:Oh]> in appropriate position",
     ),
     "tracheostomy": (
@@ -91,11 +91,11 @@ DEVICE_PRESENT: dict[str, tuple[str, ...]] = {
         "The patient is status post <[aortic:A~h] [valve:Oh]> replacement",
     ),
     "sternal_wires": (
-        "<[Median:A~a] [sternotomy:Aa] [wires:Oh@a]> are (intact|noted|seen|in place)",
+        "<[Median:A~a] [sternotomy:Aa] [wires:Oh@a]> are ([intact:O~h]|noted|seen|in place)",
         "The patient is status post median <[sternotomy:Oh]> and CABG",
-        "<[Sternal:Aa] [wires:Oh@a]> are intact and aligned",
+        "<[Sternal:Aa] [wires:Oh@a]> are [intact:O~h] and aligned",
         "<[Sternotomy:Aa] [wires:Oh@a]> and mediastinal clips are (again|) noted",
-        "Patient is status post coronary artery bypass graft surgery with intact <[sternal:Aa] [wires:Oh@a]>",
+        "Patient is status post coronary artery bypass graft surgery with [intact:O~h] <[sternal:Aa] [wires:Oh@a]>",
     ),
     "clips": (
         "<[Surgical:O~h] [clips:Oh]> (project|are seen) over the {side} [axilla:Aa]",
@@ -125,46 +125,40 @@ REMOVED: tuple[str, ...] = (
     "{gone} has been (withdrawn|[removed:X~h])",
     "Since the prior study, {the} {gone} has been [removed:X~h]",
 )
-#: What tells examinations apart without telling of disease.
+#: What tells examinations and patients apart without telling of disease.
 IDENTITY: dict[str, tuple[str, ...]] = {
-    "PA": (
+    "two": (
         "PA and lateral views of the chest were (obtained|provided)",
         "Frontal and lateral views of the chest were (obtained|reviewed)",
         "Two views of the chest",
         "PA and lateral chest radiographs",
+        "PA and lateral images of the chest are submitted",
     ),
-    "AP": (
+    "one": (
         "AP portable upright view of the chest",
         "Single portable AP view of the chest",
         "Portable AP chest radiograph",
         "Single frontal view of the chest was obtained",
         "Semi-upright portable view of the chest",
+        "A single AP view of the chest is submitted",
     ),
     "large": (
         "Evaluation is limited by body habitus",
-        "Large body habitus limits evaluation",
+        "[Large:O] body habitus limits evaluation",
         "Exam is limited by patient body habitus and underpenetration",
+        "Due to patient body habitus, evaluation of the [lung:A~1] [bases:A1] is limited",
     ),
-    "low_volume": (
-        "Low lung volumes",
-        "Lung volumes are low",
-        "The lungs are hypoinflated, accentuating the bronchovascular markings",
-        "Inspiratory effort is poor",
-        "Lung volumes are low, which accentuates the cardiac silhouette",
+    "low": (
+        "[Low:O@1] [lung:A~1] [volumes:A1]",
+        "[Lung:A~1] [volumes:A1] are [low:O@1]",
+        "The [lungs:A1] are [hypoinflated:O@1], accentuating the bronchovascular markings",
+        "Inspiratory effort is [poor:O]",
+        "[Lung:A~1] [volumes:A1] are [low:O@1], which accentuates the cardiac silhouette",
+        "There are [low:O@1] [lung:A~1] [volumes:A1] with bronchovascular crowding",
     ),
     "rotated": (
         "The patient is rotated to the {turn}",
-        "Patient is rotated",
+        "Patient is rotated somewhat to the {turn}",
         "Exam is limited by patient rotation to the {turn}",
-    ),
-    "breast": (
-        "Bilateral breast shadows overlie the lower lungs",
-        "Nipple shadows are noted",
-        "Nipple shadow projects over the right lung base",
-    ),
-    "leads": (
-        "Multiple overlying leads are present",
-        "External leads overlie the chest",
-        "EKG leads overlie the chest wall",
     ),
 }

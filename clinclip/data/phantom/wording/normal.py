@@ -88,7 +88,7 @@ NORMAL: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         ("<No [acute:X~2] [bony:A~2] [abnormality:X2]> is seen", ("fracture",)),
         ("<[Osseous:A~1] [structures:A1] are [intact/unremarkable:O@1]>", ("fracture",)),
         ("<[Bony:A~1] [structures:A1] are [intact:O@1]>", ("fracture",)),
-        ("The <[imaged:O~1] [osseous:A~1] [structures:A1] are [intact:O@1]>", ("fracture",)),
+        ("The <imaged [osseous:A~1] [structures:A1] are [intact:O@1]>", ("fracture",)),
         ("<The visualized [bones:A1] are [unremarkable:O@1]>", ("fracture",)),
         ("<There are no [acute:X~2] [osseous:A~2] [abnormalities:X2]>", ("fracture",)),
     ),
@@ -124,7 +124,7 @@ NORMAL_IMPRESSION: tuple[str, ...] = (
     "No [acute:X~2] [cardiopulmonary:A~2] [pathology:X2]",
     "No [acute:X~2] [findings:X2] in the [chest:A]",
     "[Unremarkable:O@1] [chest:A1] radiographs",
-    "No [acute:X~2] intrathoracic pathology",
+    "No [acute:X~2] [intrathoracic:A~2] [pathology:X2]",
 )
 #: The same where old disease is there.
 NOTHING_NEW: tuple[str, ...] = (

@@ -16,7 +16,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "{?bil} {#pl} {chg} {sev} {side} <[pleural:Aa] [effusions:Fh@a]>",
         "{?bil} {#pl} {chg} {sev} {side} <[pleural:Aa] [effusions:Fh@a]>",
         "{?bil} {#pl} {chg} {sev} {side} <[effusions:Fh]>",
-        "{?sev} {!severe} {#sg} {sev} amount of {side} <[pleural:Aa] [fluid:Fh@a]>",
+        "{?sev} {!bil} {#sg} {amount} amount of {side} <[pleural:Aa] [fluid:Fh@a]>",
         "{?moderate} {!bil} {chg} {sev} {side} [layering/loculated:F~h] <[pleural:Aa] [effusion:Fh@a]>",
         "{?severe} {!bil} {chg} {sev} {side} [layering/loculated:F~h] <[pleural:Aa] [effusion:Fh@a]>",
         "{?lat} {chg} {sev} {side} [subpulmonic:A] <[effusion:Fh]>",
@@ -73,7 +73,6 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "{chg} {mm} {adjloc} <[mass:Fh]>",
         "{chg} [large/lobulated/spiculated/rounded:F~h] {adjloc} <[mass:Fh]>",
         "{chg} {adjloc} <[mass:Fh]>",
-        "{chg} {adjloc} [lung:Aa] <[mass:Fh@a]>",
     ),
     "edema": (
         "{#mass} {chg} {sev} <[pulmonary:Aa] [edema:Fh@a]>",
@@ -146,7 +145,10 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
     "scoliosis": (
         "{#mass} {sev} <[scoliosis:Fh]>",
-        "{#mass} {sev} [dextroconvex/levoconvex:F~h] <[scoliosis:Fh]>",
+        "{?right} {#mass} {sev} [dextroconvex:F~h] <[scoliosis:Fh]>",
+        "{?left} {#mass} {sev} [levoconvex:F~h] <[scoliosis:Fh]>",
+        "{?right} {#mass} {sev} [rightward:F~h] <[curvature:Fh@a]> of the [thoracic:A~a] [spine:Aa]",
+        "{?left} {#mass} {sev} [leftward:F~h] <[curvature:Fh@a]> of the [thoracic:A~a] [spine:Aa]",
         "{#mass} {sev} [S-shaped:F~h] <[scoliosis:Fh]>",
     ),
     "elevated_hemidiaphragm": (
@@ -259,7 +261,7 @@ DENIED: dict[str, tuple[str, ...]] = {
 SEVERITY: dict[str, dict[str, tuple[str, ...]]] = {
     "": {
         "trace": ("minimal", "minor", "slight", "subtle"),
-        "mild": ("mild", "mild", "small"),
+        "mild": ("mild",),
         "moderate": ("moderate",),
         "severe": ("severe", "marked", "extensive"),
     },
@@ -292,6 +294,13 @@ SEVERITY: dict[str, dict[str, tuple[str, ...]]] = {
 SEVERITY["opacity"] = SEVERITY["consolidation"]
 SEVERITY["pneumonia"] = SEVERITY["consolidation"]
 
+#: What goes before "amount of".
+AMOUNTS: dict[str, tuple[str, ...]] = {
+    "trace": ("trace", "minimal", "tiny"),
+    "mild": ("small",),
+    "moderate": ("moderate",),
+    "severe": ("large",),
+}
 ADVERBS: dict[str, tuple[str, ...]] = {
     "trace": ("minimally", "slightly", "mildly", "borderline"),
     "mild": ("mildly", "mildly", "slightly"),
@@ -371,10 +380,10 @@ ADJECTIVE_PLACES: dict[str, tuple[str, ...]] = {
         "{?bil} [bilateral:As] [lower:A~l] [lobe:Al]",
     ),
     "perihilar": ("{!bil} {side} [perihilar:Al]", "{?bil} [bilateral:As] [perihilar:Al]"),
-    "retrocardiac": ("[retrocardiac:Al]", "[left:As] [retrocardiac:Al]"),
+    "retrocardiac": ("[retrocardiac:Al]", "{side} [retrocardiac:Al]"),
     "base": (
         "{!bil} {side} [basilar/basal:Al]",
-        "{!bil} {side} [lower:A~l] [lobe:Al]",
+        "{!bil} {!pneumothorax} {side} [lower:A~l] [lobe:Al]",
         "{?bil} [bibasilar:Al]",
         "{?bil} [bibasilar:Al]",
     ),

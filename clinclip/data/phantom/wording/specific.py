@@ -10,10 +10,10 @@ SPECIFIC: dict[str, dict[str, tuple[str, ...]]] = {
             "{?lat} {a} {sev} {sided} <[effusion:Fh]> [layers:F~h] posteriorly",
             "{?bil} [Blunting:O?h@c] of [both:As] [costophrenic:A~c] [angles:Ac] (reflects|is due to) {sev} <[effusions:Fh]>",
             "{?lat} {sev} <[pleural:Aa] [effusion:Fh@a]> on the {side}",
-            "{?severe} {?lat} Near-complete [opacification:O?h@t] of the {side} [hemithorax:At] (reflects|is due to) a [large:F~h] <[pleural:Aa] [effusion:Fh@a]>",
+            "{?severe} {?lat} Near-complete <opacity.O:[opacification:O?h@t]> of the {side} [hemithorax:At] (reflects|is due to) a [large:F~h] <[pleural:Aa] [effusion:Fh@a]>",
         ),
         "uncertain": (
-            "{?lat} [Blunting:O?h@c] of the {side} [costophrenic:A~c] [angle:Ac] (may (represent|reflect)|could be due to|suggests) {a} {sev} <[pleural:Aa] [effusion:Fh@a]> or pleural thickening",
+            "{?lat} [Blunting:O?h@c] of the {side} [costophrenic:A~c] [angle:Ac] (may (represent|reflect)|could be due to|suggests) {a} {sev} <[pleural:Aa] [effusion:Fh@a]> or <pleural_thickening.U:[pleural:A1] [thickening:U@1]>",
             "{?lat} {a} {sev} {side} <[effusion:Fh]> is (hard|difficult) to exclude given (projection|portable technique|patient positioning)",
             "{?lat} Slight [blunting:O?h@c] of the {side} [CP:A~c] [angle:Ac], (possible|possibly) {sev} <[effusion:Fh]>",
             "[Small/Trace/Tiny:U~h] <[pleural:Aa] [effusions:Fh@a]> cannot be excluded",
@@ -26,7 +26,7 @@ SPECIFIC: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "pneumothorax": {
         "present": (
-            "{?lat} {a} {sev} {side} {adjloc} <[pneumothorax:Fh]> is (seen|present), (with|measuring) ({n} mm from the chest wall|approximately {n} mm at the apex)",
+            "{?lat} {a} {sev} {side} {adjloc} <[pneumothorax:Fh]> is (seen|present), (measuring approximately {n} mm at the apex|with its edge {n} mm from the chest wall)",
             "{?lat} A [visceral:A~p] [pleural:Ap] [line:O?h@p] is seen at the {side} [apex:Al], (compatible|consistent) with {a} {sev} <[pneumothorax:Fh]>",
             "{?severe} There is {a} {sev} {side} <[pneumothorax:Fh]> with [collapse:O] of the {side} lung",
         ),
@@ -36,7 +36,7 @@ SPECIFIC: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "absent": (
             "No [visible/definite:X~h] <[pneumothorax:Fh]> (on this supine film|)",
-            "No <[pneumothorax:Fh]> (following|after|status post) (line placement|chest tube removal|the procedure)",
+            "No <[pneumothorax:Fh]> (following|after|status post) (line placement|<chest_tube.X:[chest:A~1] [tube:X1]> removal|the procedure)",
         ),
         "decreased": ("{the} {np} {loc} has [decreased:F~h] in size, now with a tiny component at the apex",),
     },
@@ -80,22 +80,22 @@ SPECIFIC: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "uncertain": (
             "{@opacity} (may|could) (represent|reflect) (early|developing|) <[consolidation:Fh]>",
-            "{@opacity}, which may represent <[consolidation:Fh]> or aspiration",
+            "{@opacity}, which may represent <[consolidation:Fh]> or [aspiration:U]",
         ),
     },
     "pneumonia": {
         "present": (
-            "{@opacity} (is|are) (compatible|consistent) with <[pneumonia:Fh]>",
-            "{@opacity} (represents|represent) <[pneumonia:Fh]> in the appropriate clinical setting",
-            "{@consolidation} is compatible with <[pneumonia:Fh]>",
+            "{@opacity} {evidence.is} (compatible|consistent) with <[pneumonia:Fh]>",
+            "{@opacity} represent{evidence.verb_s} <[pneumonia:Fh]> in the appropriate clinical setting",
+            "{@consolidation} {evidence.is} compatible with <[pneumonia:Fh]>",
             "Findings (are|) (compatible|consistent) with {np} {loc}",
         ),
         "uncertain": (
             "{@opacity} may (represent|reflect) <[pneumonia:Fh]>",
             "{@opacity} could represent (early|developing|) <[pneumonia:Fh]> in the appropriate clinical setting",
             "{@opacity}, concerning for <[pneumonia:Fh]>",
-            "{@opacity}, atelectasis versus <[pneumonia:Fh]>",
-            "{@opacity} could be due to atelectasis, although <[pneumonia:Fh]> cannot be excluded",
+            "{@opacity}, <atelectasis.U:[atelectasis:U]> versus <[pneumonia:Fh]>",
+            "{@opacity} could be due to <atelectasis.U:[atelectasis:U]>, although <[pneumonia:Fh]> cannot be excluded",
             "In the (proper|appropriate|correct) clinical (setting|context), <[pneumonia:Fh]> should be considered {loc}",
             "Superimposed <[infection:Fh]> cannot be excluded",
             "<[Pneumonia:Fh]> is not excluded",
@@ -125,16 +125,16 @@ SPECIFIC: dict[str, dict[str, tuple[str, ...]]] = {
             "Apparent {np} {loc} could (represent|reflect) overlapping (vascular|osseous) structures",
         ),
         "absent": (
-            "No (suspicious|) <[pulmonary:Aa] [nodule:Fh@a]> or mass",
+            "No (suspicious|) <[pulmonary:Aa] [nodule:Fh@a]> or <mass.X:[mass:X]>",
             "No <[nodules:Fh]> are (seen|identified)",
         ),
     },
     "mass": {
         "present": (
-            "{a} {np} {loc} is highly concerning for malignancy",
+            "{a} {np} {loc} is highly concerning for [malignancy:U]",
             "{a} {np} {loc}, for which chest CT is recommended",
         ),
-        "uncertain": ("{a} rounded opacity {loc} is concerning for a <[mass:Fh]>",),
+        "uncertain": ("{a} [rounded:O~1] <opacity.O:[opacity:O1?h]> {loc} is concerning for a <[mass:Fh]>",),
     },
     "edema": {
         "present": (
@@ -149,7 +149,7 @@ SPECIFIC: dict[str, dict[str, tuple[str, ...]]] = {
         "uncertain": (
             "[Increased:O?h] interstitial markings may (represent|reflect) {sev} <[edema:Fh]>",
             "Interstitial prominence, which may represent {sev} <[pulmonary:Aa] [edema:Fh@a]> or chronic change",
-            "{@opacity}, could be {sev} <[edema:Fh]> or infection",
+            "{@opacity}, could be {sev} <[edema:Fh]> or <pneumonia.U:[infection:U]>",
         ),
         "absent": (
             "No (overt|frank|evidence of|) <[pulmonary:Aa] [edema:Fh@a]>",
@@ -159,15 +159,16 @@ SPECIFIC: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "atelectasis": {
         "present": (
-            "{@opacity} (reflects|represents|is due to) <[atelectasis:Fh]>",
+            "{@opacity} (reflect{evidence.verb_s}|represent{evidence.verb_s}|{evidence.is} due to) <[atelectasis:Fh]>",
             "[Streaky/Linear:F~h] {np} {loc}",
             "Low lung volumes with {np} {loc}",
         ),
         "uncertain": (
-            "{@opacity} (likely|most likely|probably) (reflects|represents|due to) <[atelectasis:Fh]>",
+            "{@opacity} (likely|most likely|probably) (reflect{evidence.verb_s}|represent{evidence.verb_s}) <[atelectasis:Fh]>",
             "{@opacity}, likely <[atelectasis:Fh]>",
-            "{@opacity}, most likely <[atelectasis:Fh]>, (less likely|rather than) (infection|aspiration)",
-            "{@opacity} may (reflect|represent) <[atelectasis:Fh]> (or aspiration|though infection cannot be excluded|)",
+            "{@opacity}, most likely <[atelectasis:Fh]>, less likely <pneumonia.U:[infection/pneumonia:U]>",
+            "{@opacity}, most likely <[atelectasis:Fh]>, less likely [aspiration:U]",
+            "{@opacity} may (reflect|represent) <[atelectasis:Fh]> (or [aspiration:U]|though <pneumonia.U:[infection:U]> cannot be excluded|)",
         ),
     },
     "fracture": {
@@ -199,7 +200,7 @@ SPECIFIC: dict[str, dict[str, tuple[str, ...]]] = {
     "hyperinflation": {
         "present": (
             "The <[lungs:Aa] are [hyperinflated/hyperexpanded:Fh@a]> (with flattening of the diaphragms|)",
-            "The <[lungs:Aa] are [hyperinflated:Fh@a]>, (compatible|consistent) with (COPD|chronic obstructive pulmonary disease|emphysema)",
+            "The <[lungs:Aa] are [hyperinflated:Fh@a]>, (compatible|consistent) with <hyperinflation.O:([COPD:O]|[chronic:O~1] [obstructive:O~1] [pulmonary:A2] [disease:O1@2]|[emphysema:O])>",
             "<[Lungs:Aa] are [hyperexpanded:Fh@a]>",
         ),
     },

@@ -35,8 +35,8 @@ PRESENT: tuple[str, ...] = (
     "Findings (include|are notable for) {a} {np} {loc}",
     "(Incidental note is made of|Also noted {is}) {a} {np} {loc}",
     "{?lat} On the {side}, there {is} {a} {np}",
-    "(Evidence of|Findings of) {a} {np} {loc} (are|) {SEEN}",
-    "{a} {np} {loc} (can be seen|is again appreciated)",
+    "There is evidence of {a} {np} {loc}",
+    "{a} {np} {loc} (can be seen|{is} again appreciated)",
     "Also (seen|noted) {is} {a} {np} {loc}",
 )
 STABLE: tuple[str, ...] = (
@@ -54,20 +54,20 @@ STABLE: tuple[str, ...] = (
 STABLE_PSEUDO: tuple[str, ...] = (
     "No {BIG} [change:X] in {the} (known|) {np} {loc}",
     "There (has been|is) no {BIG} [change:X] in {the} {np} {loc}",
-    "{the} {np} {loc} {has} not {BIG}ly [changed:X] {MAYBE_PRIOR}",
+    "{the} {np} {loc} {has} not (significantly|appreciably|substantially|really) [changed:X] {MAYBE_PRIOR}",
     "{np} {loc}, without {BIG} [change:X]",
     "{np} {loc}, not (significantly|substantially|appreciably) [changed:X] {MAYBE_PRIOR}",
     "No interval [increase/enlargement/progression/worsening:X] of {the} {np} {loc}",
     "No interval [decrease/improvement/resolution:X] of {the} {np} {loc}",
     "{the} {np} {loc} {is} no [larger/smaller/worse/better:X] than (on the prior|before|on ___)",
-    "There {is} no [new:X] findings (since|compared to) the prior study; {the} {np} {loc} (persist{verb_s}|remain{verb_s})",
+    "There are no new findings (since|compared to) the prior study; {the} {np} {loc} persist{verb_s}",
     "{the} {np} {loc} {has} neither [increased:X] nor [decreased:X]",
     "{np} {loc} {has} not [resolved:X]",
 )
 DECREASED: tuple[str, ...] = (
     "{the} {np} {loc} {has} [decreased/improved/diminished/regressed:F~h] {MAYBE_PRIOR}",
     "Interval [decrease/improvement/reduction:F~h] in {the} {np} {loc}",
-    "{the} {np} {loc} {is} [smaller/less:F~h] (conspicuous|apparent|pronounced|extensive) than (before|on the prior)",
+    "{the} {np} {loc} {is} ([smaller:F~h]|less [conspicuous/apparent/pronounced/extensive:F~h]) than (before|on the prior)",
     "{np} {loc}, [decreased/improved:F~h] {PRIOR}",
     "{the} {np} {loc} {has} [decreased/improved:F~h] but (persist{verb_s}|not resolved|remain{verb_s} visible)",
     "[Residual/Decreasing/Improving:F~h] {np} {loc}",
@@ -78,7 +78,7 @@ DECREASED: tuple[str, ...] = (
 INCREASED: tuple[str, ...] = (
     "{the} {np} {loc} {has} [increased/worsened/progressed:F~h] {MAYBE_PRIOR}",
     "Interval [increase/worsening/progression:F~h] in {the} {np} {loc}",
-    "{the} {np} {loc} {is} [larger/worse/more:F~h] (conspicuous|pronounced|) than (before|on the prior|on ___)",
+    "{the} {np} {loc} {is} ([larger/worse:F~h]|more [conspicuous/pronounced/extensive:F~h]) than (before|on the prior|on ___)",
     "{np} {loc}, [increased/worsened:F~h] {PRIOR}",
     "[Increasing/Worsening/Enlarging:F~h] {np} {loc}",
     "There has been interval [increase/progression/worsening:F~h] of {the} {np} {loc}",
@@ -108,7 +108,7 @@ UNCERTAIN: tuple[str, ...] = (
     "{a} {np} {loc} {is} not definitely (seen|identified) but cannot be ruled out",
     "Appearance (suggests|is suggestive of|is worrisome for|favors) {a} {np} {loc}",
     "{a} (subtle|) {np} {loc} would be difficult to exclude",
-    "?{np} {loc}",
+    "Query {np} {loc}",
     "Suspect {a} {np} {loc}",
     "If clinically (suspected|indicated), {a} {np} {loc} could be (confirmed|further assessed) (by|with) CT",
 )
@@ -123,7 +123,7 @@ ABSENT: tuple[str, ...] = (
     "{np} {is} not (seen|identified|present|demonstrated|apparent)",
     "No (definite|convincing|discrete|obvious) {np}",
     "The (study|exam) is negative for {np}",
-    "No (new|acute|) {np} (is seen|)",
+    "No (new|acute|) {np} ({is} seen|)",
     "I see no {np}",
     "Absence of {np}",
 )
@@ -164,4 +164,23 @@ RESOLVED: tuple[str, ...] = (
     "{the} {np} {loc} (seen|described|noted) on the prior (study|exam) {is} not seen (today|on the current study)",
     "{np} {loc} {has} [resolved:X~h] {PRIOR}",
     "(Complete|) [resolution:X~h] of {the} {np} {loc} {PRIOR}",
+)
+#: Two findings in one sentence.
+PAIR: tuple[str, ...] = (
+    "There {p.is} {p.a} {p.np} {p.loc} and {q.a} {q.np} {q.loc}",
+    "There {p.is} {p.a} {p.np} {p.loc} with (associated|adjacent|accompanying) {q.np} {q.loc}",
+    "{p.np} {p.loc} and {q.np} {q.loc}",
+    "{p.a} {p.np} {p.loc} and {q.a} {q.np} {q.loc} are (seen|present|noted)",
+    "{p.np} {p.loc} with {q.np} {q.loc}",
+    "In addition to {p.a} {p.np} {p.loc}, there {q.is} {q.a} {q.np} {q.loc}",
+)
+#: One side is free while the other is not.
+OTHER_SIDE: tuple[str, ...] = ("No {np}", "There {is} no {np}", "No {np} {is} (seen|identified)")
+#: Opens a comparison before whatever is said.
+COMPARED: tuple[str, ...] = (
+    "As compared to the previous (radiograph|examination), ",
+    "In comparison with the study of ___, ",
+    "Compared to the prior study, ",
+    "When compared to ___, ",
+    "Compared to ___, ",
 )
