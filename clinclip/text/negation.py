@@ -237,9 +237,11 @@ def _read_back(
     denial: str,
 ) -> Attempt:
     spans: list[tuple[int, int, str]] = []
-    for position, change in enumerate(changes):
+    # the place of the first statement that counts: a wet read above the report does not
+    first = next((c for c in changes if subject.is_read(c.start)), changes[0])
+    for change in changes:
         new = change.text
-        if position == 0 and denial:
+        if change is first and denial:
             new = _with_denial(subject.text, change, denial)
         if new:
             spans.append((change.start, change.end, new))

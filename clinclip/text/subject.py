@@ -13,8 +13,11 @@ from clinclip.text.sections import reading_spans
 from clinclip.text.sentences import split_sentences
 from clinclip.text.types import Assertion
 
-#: Rules of mentions that do not speak about this image; labels ignore them, so edits leave them alone.
+#: Rules of mentions that do not speak about this image; labels ignore them.
 SILENT_RULES = frozenset({"context-section", "history", "other-subject", "hypothetical", "comparison"})
+#: Those of them that edits leave alone. "If clinically indicated, the pneumonia could be followed by CT" goes with the
+#: pneumonia.
+UNTOUCHED_RULES = SILENT_RULES - {"hypothetical"}
 #: What an assertion says, apart from where: (concept, finding, state, side, severity, locations, change).
 Claim = tuple[str, str | None, LabelState, str | None, str | None, tuple[str, ...], str | None]
 
@@ -79,9 +82,18 @@ class Subject:
         """(start, end) of every sentence, the reader's own."""
         return [
             (begin + a, begin + b)
-            for begin, stop, _ in reading_spans(self.text)
+            for begin, stop, _ in self.parts
             for a, b in split_sentences(self.text[begin:stop])
         ]
+
+    def is_read(self, position: int) -> bool:
+        """Whether labels are read at a position: in findings or impression, not in a wet read or the history."""
+        return any(begin <= position < stop and role == "reading" for begin, stop, role in self.parts)
+
+    @cached_property
+    def parts(self) -> list[tuple[int, int, str]]:
+        """(start, end, role) of the sections."""
+        return reading_spans(self.text)
 
     @cached_property
     def labels(self) -> dict[str, LabelState]:

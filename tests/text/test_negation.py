@@ -246,3 +246,21 @@ def test_the_contract_holds_on_any_report(parts: list[tuple[str, str]], seed: in
 def test_any_text_is_survived(text: str) -> None:
     for edited in (negate(text), omit(text)):
         assert edited is None or undo_edits(edited.text, edited.edits) == text
+
+
+def test_a_wet_read_is_cleaned_but_the_denial_comes_into_the_report() -> None:
+    report = "WET READ: ___ 1:12 PM\n Small effusion.\n\n FINDINGS: Small left effusion. Edema.\n\n IMPRESSION: Edema."
+    edited = check(negate(report, finding="Pleural Effusion"), "Pleural Effusion", LabelState.ABSENT)
+    assert "Small" not in edited.text
+    inserted = next(e for e in edited.edits if e.new)
+    assert inserted.start >= report.index("Small left")
+
+
+def test_half_of_a_compound_goes() -> None:
+    report = "There is a hydropneumothorax on the left. Edema."
+    edited = check(negate(report, finding="Pneumothorax"), "Pneumothorax", LabelState.ABSENT)
+    assert "There is a pleural effusion on the left." in edited.text
+    edited = check(omit(report, finding="Pleural Effusion"), "Pleural Effusion", LabelState.NOT_MENTIONED)
+    assert edited.text == "There is a pneumothorax on the left. Edema."
+    upper = check(omit("NODULAR OPACITY.", finding="Lung Lesion"), "Lung Lesion", LabelState.NOT_MENTIONED)
+    assert upper.text == "OPACITY."
