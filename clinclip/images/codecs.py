@@ -42,6 +42,9 @@ COLOUR = _JPEG_LS_FAMILY | {JPEG_LOSSLESS, JPEG_LOSSLESS_SV1}
 #: Syntaxes whose frames `decode_frame` can decode when imagecodecs is installed.
 KNOWN = _JPEG_FAMILY | _JPEG_LS_FAMILY | _JPEG_2000_FAMILY | {RLE}
 
+#: A 20-megapixel radiograph of pure noise has fewer; each costs a fraction of a microsecond in Python.
+_MAX_RLE_PACKETS = 6_000_000
+
 NAMES = {
     RLE: "RLE Lossless",
     JPEG_BASELINE: "JPEG Baseline",
@@ -154,20 +157,28 @@ def _decode_rle(data: bytes, path: str | PathLike[str], height: int, width: int,
         raise ImageDecodeError(path, f"damaged RLE frame: {count} segments for {planes} byte planes")
     starts = [int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "little") for i in range(count)] + [len(data)]
     out = np.empty((height * width, planes), np.uint8)
+    packets = _MAX_RLE_PACKETS
     for plane, (start, end) in enumerate(pairwise(starts)):
         if not 64 <= start <= end <= len(data):
             raise ImageDecodeError(path, f"damaged RLE frame: segment {plane} lies outside the frame")
-        unpacked = _unpack_bits(memoryview(data)[start:end], height * width)
+        unpacked, packets = _unpack_bits(memoryview(data)[start:end], height * width, packets)
+        if not packets:
+            raise ImageDecodeError(path, "its RLE frame consists of tiny packets and would take minutes (damaged?)")
         if len(unpacked) < height * width:
             raise ImageDecodeError(path, f"damaged RLE frame: segment {plane} ends after {len(unpacked):,} pixels")
         out[:, planes - 1 - plane] = np.frombuffer(unpacked, np.uint8, height * width)
     return out.view(dtype.newbyteorder("<")).reshape(height, width).astype(dtype, copy=False)
 
 
-def _unpack_bits(packed: memoryview, size: int) -> bytearray:
-    """PackBits, stopping at ``size`` bytes so that a hostile segment cannot grow without bound."""
+def _unpack_bits(packed: memoryview, size: int, packets: int) -> tuple[bytearray, int]:
+    """PackBits, stopping at ``size`` bytes or after ``packets`` packets, so that no segment costs without bound.
+
+    Returns:
+        The unpacked bytes, and how many packets are left; 0 when it stopped for lack of them.
+    """
     out, at, end = bytearray(), 0, len(packed)
-    while at < end and len(out) < size:
+    while at < end and len(out) < size and packets:
+        packets -= 1
         head = packed[at]
         if head < 128:
             out += packed[at + 1 : at + 2 + head]
@@ -177,4 +188,4 @@ def _unpack_bits(packed: memoryview, size: int) -> bytearray:
             at += 2
         else:
             at += 1
-    return out
+    return out, packets

@@ -78,11 +78,11 @@ def luma(pixels: NDArray) -> NDArray:
     if pixels.shape[2] == 3:
         return cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
     grey = cv2.cvtColor(pixels, cv2.COLOR_BGRA2GRAY)
-    alpha = pixels[:, :, 3]
-    opaque = np.iinfo(pixels.dtype).max
+    alpha = cv2.extractChannel(pixels, 3)
+    opaque = int(np.iinfo(pixels.dtype).max)
     if alpha.min() == opaque or alpha.max() == 0:
         return grey
-    return np.rint(grey * (alpha / np.float32(opaque))).astype(pixels.dtype)
+    return cv2.multiply(grey, alpha, scale=1 / opaque)
 
 
 def equalize(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -2,8 +2,8 @@
 
 All sides deliver every picture of 1,024 once, a random 224-pixel window of a stored 256-pixel grey image, in batches of
 64. What differs is said in each row: the peers read JPEG as their documentation shows (decoded to RGB, a float tensor
-a sample), then at their best (grey uint8), then raw uint8 without any decoding. Against the first two the change of format
-is part of the gain; against the last it is not.
+a sample), then at their best (grey uint8), then raw uint8 without any decoding. Against the first two the change of
+format is part of the gain; against the last it is not.
 
 Page cache is warm for all: these are RAM numbers.
 """

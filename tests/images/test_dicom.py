@@ -291,6 +291,13 @@ def test_a_frame_cut_short_inside_a_sound_file_is_refused(phantom, tmp_path, syn
             read_image(tmp_path / "cut.dcm")
 
 
+def test_rle_of_endless_packets_is_refused(phantom, tmp_path, monkeypatch):
+    path = phantom(transfer_syntax=codecs.RLE)
+    monkeypatch.setattr(codecs, "_MAX_RLE_PACKETS", 100)
+    with pytest.raises(ImageDecodeError, match="tiny packets"):
+        read_image(path)
+
+
 def test_lossless_jpeg_encoder_covers_all_categories():
     imagecodecs = pytest.importorskip("imagecodecs")
     rng = np.random.default_rng(0)
