@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from clinclip.findings import LabelState
-from clinclip.text.reading import Mention, read_sentence, sentence_key
+from clinclip.text.attributes import Attributes, describe
+from clinclip.text.reading import Mention, sentence_key
 from clinclip.text.sections import reading_spans
 from clinclip.text.sentences import split_sentences
 from clinclip.text.types import Assertion
@@ -14,8 +15,10 @@ def find_assertions(text: str) -> list[Assertion]:
     """Every mention of a finding in a report, in order.
 
     Mentions in history and indication sections are returned too, as uncertain by the rule "context-section": they do not
-    say what this image shows. A statement about anatomy that denies several findings ("lungs are clear") gives one
-    assertion for each, with the same span.
+    say what this image shows. Technique and comparison sections are not read. A statement about anatomy that denies
+    several findings ("lungs are clear") gives one assertion for each, with the same span. Observations outside the
+    CheXpert vocabulary (emphysema, "acute cardiopulmonary process") have ``finding`` None; where the denial of such a
+    mention denies one of the 14 ("no acute osseous abnormality": no fracture), its ``finding`` names that one.
 
     Args:
         text: a report or a part of it, in any form.
@@ -31,25 +34,30 @@ def find_assertions(text: str) -> list[Assertion]:
         folded_part = fold(part)
         for a, b in split_sentences(part):
             folded = folded_part[a:b]
-            mentions = read_sentence(sentence_key(folded))
-            if mentions:
+            described = describe(sentence_key(folded))
+            if described:
                 spans = word_spans(folded)
-                found.extend(_assertion(text, begin + a, begin + b, m, spans, role) for m in mentions)
+                at = begin + a
+                found.extend(_assertion(text, at, begin + b, m, x, spans, role) for m, x in described)
     return found
 
 
-def _assertion(text: str, start: int, end: int, mention: Mention, spans: list[tuple[int, int]], role: str) -> Assertion:
+def _assertion(
+    text: str, start: int, end: int, mention: Mention, more: Attributes, spans: list[tuple[int, int]], role: str
+) -> Assertion:
     first, last = start + spans[mention.start][0], start + spans[mention.end - 1][1]
     cue_start = cue_end = None
     if mention.cue_start >= 0:
         cue_start, cue_end = start + spans[mention.cue_start][0], start + spans[mention.cue_end - 1][1]
-    state, rule = mention.state, mention.rule
+    state, rule, concept = mention.state, mention.rule, mention.concept
     if role == "context" and state is not LabelState.ABSENT:
         state, rule = LabelState.UNCERTAIN, "context-section"
+    finding = concept.finding
+    if finding is None and state is LabelState.ABSENT and concept.absent:
+        finding = concept.absent[0]
     return Assertion(
-        concept=mention.concept.name,
-        finding=mention.concept.finding
-        or (mention.concept.absent[0] if state is LabelState.ABSENT and mention.concept.absent else None),
+        concept=concept.name,
+        finding=finding,
         start=first,
         end=last,
         text=text[first:last],
@@ -59,4 +67,8 @@ def _assertion(text: str, start: int, end: int, mention: Mention, spans: list[tu
         cue_end=cue_end,
         rule=rule,
         sentence=(start, end),
+        locations=more.locations,
+        side=more.side,
+        severity=more.severity,
+        change=more.change,
     )

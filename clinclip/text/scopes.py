@@ -153,7 +153,8 @@ class Clauses:
             self._add(found, i, r.UNC_PRE, UNCERTAIN, "cannot-exclude", last=k)
             return k
         if flags & (r.RESOLVED | r.REMOVED | r.CHANGED) and not flags & r.SEEN:
-            found.append(Cue(r.PSEUDO, PRESENT, "not-resolved", S[i], E[k], self._backward(i, r.PSEUDO), S[i]))
+            rule = "not-changed" if flags & r.CHANGED else "not-resolved"
+            found.append(Cue(r.PSEUDO, PRESENT, rule, S[i], E[k], self._backward(i, r.PSEUDO), S[i]))
             return k
         if flags & r.SEEN and self._before(k):
             found.append(Cue(r.PSEUDO, PRESENT, "not-seen-before", S[i], E[k], self._backward(i, r.PSEUDO), S[i]))
