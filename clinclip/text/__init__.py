@@ -1,4 +1,4 @@
-"""Report language: sections, sentences, mentions and their states, labels, and edited twins of reports. Never needs torch."""
+"""Report language: sections, sentences, mentions and their states, labels, edited twins of reports. Never needs torch."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _PUBLIC = {
     "find_assertions": "clinclip.text.assertions",
     "assert_phrase": "clinclip.text.phrases",
     "label_report": "clinclip.text.labels",
+    "trace": "clinclip.text.trace",
     "negate": "clinclip.text.negation",
     "omit": "clinclip.text.negation",
     "Assertion": "clinclip.text.types",

@@ -19,14 +19,24 @@ _TARGET = Entry("(phrase)", r.CONCEPT, (Concept("(phrase)", None, (), frozenset(
 _MASK = "\x02"
 
 
-def _state(words: list[str], start: int, end: int) -> tuple[LabelState, str, Cue | None]:
-    """State, rule and deciding cue of the words [start, end)."""
+def _clauses(words: list[str], start: int, end: int) -> Clauses:
     masked = [*words[:start], *[_MASK] * (end - start), *words[end:]]
     hits = find_hits(masked, lexicon())
     hits.append((start, end, _TARGET))
     hits.sort(key=lambda hit: hit[0])
-    clauses = Clauses(hits, len(words))
+    return Clauses(hits, len(words))
+
+
+def phrase_cues(words: list[str], start: int, end: int) -> list[Cue]:
+    """The cues of a sentence around the words [start, end) of a phrase."""
     # What was removed had been there, and what is known or past is a fact about the patient.
+    ignored = r.REMOVED | r.DISEASE_HISTORY
+    return [c for c in _clauses(words, start, end).cues() if not c.kind & ignored]
+
+
+def _state(words: list[str], start: int, end: int) -> tuple[LabelState, str, Cue | None]:
+    """State, rule and deciding cue of the words [start, end)."""
+    clauses = _clauses(words, start, end)
     ignored = r.REMOVED | r.DISEASE_HISTORY
     cue = decide([c for c in clauses.cues() if not c.kind & ignored], start, end)
     if cue is None:
