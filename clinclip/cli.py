@@ -8,11 +8,14 @@ import inspect
 import logging
 import re
 import sys
+import warnings
 from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError, Namespace
+from lightning.pytorch import Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
 
 # imported before parsing, so that their short class names resolve in YAML files and on the command line
 import clinclip.callbacks
@@ -91,7 +94,8 @@ class ClinClipCLI(LightningCLI):
         if name is None:  # a text tower of the user's own
             return
         chosen = config.get("data.tokenizer")
-        if chosen == "tiny":  # the default; a vocabulary made here never fits weights made elsewhere
+        # a vocabulary made from the training text never fits weights made elsewhere
+        if chosen in (None, "tiny"):
             config["data.tokenizer"] = name
         elif chosen != name:
             raise ConfigError(
@@ -113,6 +117,13 @@ class ClinClipCLI(LightningCLI):
                 f"data.image_size={size}, but the image encoder is built for {init['image_size']}; leave "
                 f"{IMAGE_ENCODER.replace('init_args.', '')}.image_size out"
             )
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """As LightningCLI; without a logger in the configuration, TensorBoard without its placeholder metric."""
+        config = self.config_init[self.subcommand] if self.subcommand else self.config_init
+        if config.trainer.logger in (None, True) and not config.trainer.fast_dev_run:
+            kwargs["logger"] = TensorBoardLogger(config.trainer.default_root_dir or "runs", default_hp_metric=False)
+        return super().instantiate_trainer(**kwargs)
 
     def after_instantiate_classes(self) -> None:
         """Keep the parsed configuration as hyperparameters: plain values, so that checkpoints load without pickle."""
@@ -156,6 +167,8 @@ def build(args: ArgsType = None, run: bool = True) -> ClinClipCLI:
 def main(argv: list[str] | None = None) -> int:
     """Run ``fit``, ``validate``, ``test`` or ``predict``; returns the exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    # Lightning's advertisement, and its own use of a deprecated function of torch
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "Tip:" not in r.getMessage())
     try:
         build(argv)

@@ -20,6 +20,17 @@ from clinclip.findings import FINDING_INDEX
 from clinclip.models.dual_encoder import DualEncoder
 from clinclip.types import Batch, NegationBatch
 
+#: the CXR-Align numbers that are worth a curve
+ALIGN = (
+    "report_vs_negation",
+    "report_vs_omitted",
+    "omitted_vs_negation",
+    "three_way_top1",
+    "full_order",
+    "margin_report_negation",
+    "items",
+)
+
 
 class SplitMetrics:
     """Collects embeddings of a split and turns them into retrieval, zero-shot and CXR-Align numbers.
@@ -96,7 +107,6 @@ def _edited(name: str, model: DualEncoder, edited: NegationBatch) -> dict[str, T
     return {
         name: model.encode_edited(edited),
         f"{name}_valid": edited.valid,
-        f"{name}_finding": edited.finding,
     }
 
 
@@ -110,8 +120,8 @@ def _align(data: dict[str, np.ndarray]) -> dict[str, float]:
         arguments |= {"omitted": omitted, "omitted_valid": valid}
     if not data["negated_valid"].any():
         return {}
-    numbers = align_accuracy(data["image"], data["text"], finding=data["negated_finding"], **arguments)
-    return {f"align/{k}": v for k, v in numbers.items() if "/" not in k}
+    numbers = align_accuracy(data["image"], data["text"], **arguments)
+    return {f"align/{k}": v for k, v in numbers.items() if k in ALIGN}
 
 
 def _concatenate(parts: list[np.ndarray]) -> np.ndarray:
