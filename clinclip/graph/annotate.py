@@ -75,7 +75,7 @@ def annotate_report(
     order = draws.order(findings, "eval")
     held_out = _twins("negate", subject, order, draws, "eval", eval_negations, discarded)
     left_out = _twins("omit", subject, order, draws, "eval", omissions, discarded)
-    built = build_graph(text) if graph else None
+    built = build_graph(subject) if graph else None
     reasons: list[str] = []
     if all(state is LabelState.NOT_MENTIONED for state in subject.labels.values()):
         reasons.append(NO_FINDINGS)

@@ -53,13 +53,14 @@ class _Head:
     last: int
 
 
-def build_graph(text: str) -> ReportGraph:
+def build_graph(text: str | Subject) -> ReportGraph:
     """Entities and relations of a report or a part of it. Linear in the length of the text.
 
     Args:
-        text: Any text; spans of the result count in it.
+        text: Any text, or one that was read already; spans of the result count in it.
     """
-    subject = Subject(text)
+    subject = text if isinstance(text, Subject) else Subject(text)
+    text = subject.text
     by_sentence: dict[tuple[int, int], list[Assertion]] = {}
     for assertion in subject.assertions:
         if assertion.rule != "context-section":

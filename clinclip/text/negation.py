@@ -176,10 +176,9 @@ def edit_finding(
         return Attempt(kind, finding, None, "the finding is only implied by another one")
     if any(subject.labels[child] in _ASSERTED for child in descendants(finding)):
         return Attempt(kind, finding, None, "a more specific finding implies it")
-    try:
-        changes = plan_removal(subject, doomed)
-    except CannotRemoveError as error:
-        return Attempt(kind, finding, None, str(error))
+    changes = _planned(kind, subject, finding, doomed)
+    if isinstance(changes, str):
+        return Attempt(kind, finding, None, changes)
     if kind == "omit":
         return _read_back(kind, subject, finding, changes, None, "")
     reason = "no wording reads back as a denial"
@@ -191,6 +190,17 @@ def edit_finding(
             return attempt
         reason = attempt.reason or reason
     return Attempt(kind, finding, None, reason)
+
+
+def _planned(kind: str, subject: Subject, finding: str, doomed: list[Assertion]) -> list[SentenceChange] | str:
+    """The removal of a finding, or why there is none; planned once for all the twins of a report."""
+    key = (kind, finding)
+    if key not in subject.plans:
+        try:
+            subject.plans[key] = plan_removal(subject, doomed)
+        except CannotRemoveError as error:
+            subject.plans[key] = str(error)
+    return subject.plans[key]
 
 
 def _denials(

@@ -7,6 +7,7 @@ reads every proposal back and keeps the first that says the same about the findi
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -80,8 +81,9 @@ def proposals(sentence: str, mentions: Sequence[SpanMention]) -> list[Proposal]:
     removed_first = kept_at is None or doomed_at < kept_at
     body, final = _split_final(sentence)
     found: list[Proposal] = []
+    segments = _segments(body, mentions)
     for share in (False, True):
-        text = _cut(body, mentions, share)
+        text = _cut(body, segments, share)
         if text is not None:
             text = _finish(text, sentence, final)
             if all(text != p.text for p in found):
@@ -126,6 +128,7 @@ def match_initial(text: str, like: str) -> str:
 
 #: A sentence with this many words beside its findings says more than that they are there.
 _IN_PASSING = 12
+_JOINT_BEFORE = re.compile(r"(?:\s*,?\s*(?:and|or)\s+|\s*,\s*)$", re.IGNORECASE)
 _JOINT = re.compile(r"\s*,?\s*(?:and|or)\s+|\s*,\s*", re.IGNORECASE)
 
 
@@ -138,15 +141,15 @@ def _cut_conjunct(body: str, mentions: Sequence[SpanMention]) -> str | None:
     items = noun_phrases(words, mentions)
     if items is None:
         return None
-    inside = sum(1 for w in words if w.is_word and any(i.start <= w.start < i.end for i in items))
-    if sum(1 for w in words if w.is_word) - inside < _IN_PASSING:
+    inside = sum(len(words_of(body[i.start : i.end])) for i in items)
+    if len(words) - inside < _IN_PASSING:
         return None
     text = body
     for item in reversed([i for i in items if i.doomed]):
         after = _JOINT.match(body, item.end)
-        following = next((w for w in words if after and w.start >= after.end()), None)
-        before = re.search(r"(?i)(?:\s*,?\s*(?:and|or)\s+|\s*,\s*)$", body[: item.start])
-        preceding = next((w for w in reversed(words) if before and w.end <= before.start()), None)
+        following = _word_at(words, after.end()) if after else None
+        before = _JOINT_BEFORE.search(body, max(0, item.start - 12), item.start)
+        preceding = _word_before(words, before.start()) if before else None
         if after and following and following.low not in BOUNDARY and not (before and preceding):
             text = text[: item.start] + text[after.end() :]
         elif before and preceding and preceding.is_word and preceding.low not in BOUNDARY:
@@ -154,6 +157,18 @@ def _cut_conjunct(body: str, mentions: Sequence[SpanMention]) -> str | None:
         else:
             return None
     return text
+
+
+def _word_at(words: Sequence[Word], start: int) -> Word | None:
+    """The first word that begins at a position or after it."""
+    at = bisect_left(words, start, key=lambda w: w.start)
+    return words[at] if at < len(words) else None
+
+
+def _word_before(words: Sequence[Word], end: int) -> Word | None:
+    """The last word that ends at a position or before it."""
+    at = bisect_right(words, end, key=lambda w: w.end)
+    return words[at - 1] if at else None
 
 
 @dataclass(slots=True)
@@ -169,35 +184,43 @@ class _Segment:
 
 def _segments(body: str, mentions: Sequence[SpanMention]) -> list[_Segment]:
     """Cut at clause boundaries. A soft boundary ("and") counts only between two clauses with verbs of their own."""
+    breaks = list(_BREAK.finditer(body))
+    verbs = [m.start() for m in _HAS_FINITE.finditer(body)]
     segments = [_Segment(0, len(body), "", [])]
-    for match in _BREAK.finditer(body):
-        if any(m.start < match.end() and match.start() < m.end for m in mentions):
-            continue
+    upcoming = 0
+    for number, match in enumerate(breaks):
+        while upcoming < len(mentions) and mentions[upcoming].end <= match.start():
+            upcoming += 1
+        if upcoming < len(mentions) and mentions[upcoming].start < match.end():
+            continue  # inside a mention
         current = segments[-1]
         if match.start() <= current.start:
             continue
         if match.group("soft"):
-            before = body[current.start : match.start()]
-            following = _BREAK.search(body, match.end())
-            after = body[match.end() : following.start() if following else len(body)]
-            if not (_HAS_FINITE.search(before) and _HAS_FINITE.search(after)):
+            stop = breaks[number + 1].start() if number + 1 < len(breaks) else len(body)
+            if not (_any_in(verbs, current.start, match.start()) and _any_in(verbs, match.end(), stop)):
                 continue
-            subject = words_of(after[:80])
+            subject = words_of(body[match.end() : min(stop, match.end() + 80)])
             if not subject or subject[0].low in FINITE | PREDICATIVE | ANAPHORA:
                 continue
         current.end = match.start()
         segments.append(_Segment(match.end(), len(body), match.group(), []))
+    position = 0
     for mention in mentions:
-        for segment in reversed(segments):
-            if mention.start >= segment.start:
-                segment.mentions.append(mention)
-                break
+        while position + 1 < len(segments) and mention.start >= segments[position + 1].start:
+            position += 1
+        segments[position].mentions.append(mention)
     return segments
 
 
-def _cut(body: str, mentions: Sequence[SpanMention], share: bool) -> str | None:
+def _any_in(positions: Sequence[int], start: int, stop: int) -> bool:
+    """Whether any of the ascending positions lies in [start, stop)."""
+    first = bisect_left(positions, start)
+    return first < len(positions) and positions[first] < stop
+
+
+def _cut(body: str, segments: Sequence[_Segment], share: bool) -> str | None:
     """Drop or shorten the clauses that hold doomed mentions; None when one of them cannot be cut."""
-    segments = _segments(body, mentions)
     remains: list[str | None] = []  # None: decided by the neighbours
     for segment in segments:
         text = segment.text(body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import cache, cached_property, lru_cache
+from typing import Any
 
 from clinclip.findings import FINDINGS, NO_FINDING, PARENT, LabelState
 from clinclip.text.assertions import find_assertions
@@ -71,6 +72,8 @@ class Subject:
 
     def __init__(self, report: str) -> None:
         self.text = report
+        self.plans: dict[tuple[str, str], Any] = {}
+        """(kind of edit, finding) -> what :mod:`clinclip.text.negation` planned for it."""
 
     @cached_property
     def assertions(self) -> list[Assertion]:
@@ -81,9 +84,7 @@ class Subject:
     def sentences(self) -> list[tuple[int, int]]:
         """(start, end) of every sentence, the reader's own."""
         return [
-            (begin + a, begin + b)
-            for begin, stop, _ in self.parts
-            for a, b in split_sentences(self.text[begin:stop])
+            (begin + a, begin + b) for begin, stop, _ in self.parts for a, b in split_sentences(self.text[begin:stop])
         ]
 
     def is_read(self, position: int) -> bool:

@@ -18,7 +18,7 @@ from clinclip.text.edits import apply_edits, merge_spans
 from clinclip.text.negation import EXCLUDED, Attempt
 from clinclip.text.nounphrases import Item, SpanMention, noun_phrases, words_of
 from clinclip.text.rewrite import is_singular
-from clinclip.text.subject import Subject, claim, statement_span, unentailed_change
+from clinclip.text.subject import Subject, anatomy_rules, claim, statement_span, unentailed_change
 from clinclip.text.types import Assertion, EditedReport
 from clinclip.text.wordclasses import PLACE_WORDS, SIDES
 
@@ -35,6 +35,10 @@ SEVERITY_SWAPS: dict[str, tuple[str, ...]] = {
     "minimally": ("severely", "markedly"), "slightly": ("severely", "markedly"), "moderately": ("minimally", "mildly"),
     "severely": ("mildly", "minimally"), "markedly": ("mildly", "minimally"),
 }  # fmt: skip
+#: Findings that have a size; the others have a degree.
+SIZED = frozenset({"Pleural Effusion", "Pneumothorax", "Lung Lesion", "Lung Opacity", "Consolidation"})
+AS_SIZE = {"severe": "large", "marked": "large", "minimal": "tiny", "mild": "small"}
+AS_DEGREE = {"large": "severe", "small": "mild", "tiny": "minimal"}
 #: Findings that can stand in for one another in the same sentence, and their nouns (singular, plural).
 FINDING_SWAPS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "Pleural Effusion": (("Pneumothorax", "pneumothorax", "pneumothoraces"),),
@@ -138,7 +142,7 @@ def _swap_words(kind: str, subject: Subject, finding: str, draws: Draws) -> Atte
         if kind == "swap_side" and _ONE_SIDED.search(phrase):
             return Attempt(kind, finding, None, "the place exists on one side only")
         for word in words_of(phrase):
-            new = _exchange(kind, word.low, draws)
+            new = _exchange(kind, finding, word.low, draws)
             if new is not None:
                 start = offset + item.start + word.start
                 old = subject.text[start : start + word.end - word.start]
@@ -150,11 +154,14 @@ def _swap_words(kind: str, subject: Subject, finding: str, draws: Draws) -> Atte
     return _read_back(kind, subject, finding, spans, mentions)
 
 
-def _exchange(kind: str, word: str, draws: Draws) -> str | None:
+def _exchange(kind: str, finding: str, word: str, draws: Draws) -> str | None:
     if kind == "swap_side":
         return SIDES.get(word)
     options = SEVERITY_SWAPS.get(word)
-    return draws.pick(options, kind, word) if options else None
+    if not options:
+        return None
+    new = draws.pick(options, kind, word)
+    return AS_SIZE.get(new, new) if finding in SIZED else AS_DEGREE.get(new, new)
 
 
 def _in_case(new: str, old: str) -> str:
@@ -210,6 +217,8 @@ def _place_length(mention: str) -> int:
 def _swap_finding(subject: Subject, finding: str, draws: Draws) -> Attempt:
     kind = "swap_finding"
     mentions = subject.of(finding, *_ASSERTED)
+    if any(a.rule in anatomy_rules() for a in mentions):
+        return Attempt(kind, finding, None, "the finding is told through anatomy")
     options = [o for o in FINDING_SWAPS.get(finding, ()) if subject.labels[o[0]] is LabelState.NOT_MENTIONED]
     if not options:
         return Attempt(kind, finding, None, "no other finding can take its place")

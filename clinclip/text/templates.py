@@ -189,6 +189,9 @@ NOUNS: dict[str, tuple[Noun, ...]] = {
         Noun("focal opacity"),
         Noun("airspace opacities", plural=True),
         Noun("infiltrate", "infiltrat"),
+        Noun("fibrosis", "fibro"),
+        Noun("interstitial abnormality", "interstitial"),
+        Noun("interstitial lung disease", "interstitial lung disease"),
     ),
     "Lung Lesion": (
         Noun("pulmonary nodule or mass"),
@@ -203,6 +206,7 @@ NOUNS: dict[str, tuple[Noun, ...]] = {
         Noun("edema", sided=False),
         Noun("interstitial edema", "interstitial", sided=False),
         Noun("pulmonary vascular congestion", "congest", sided=False),
+        Noun("congestive heart failure", "failure", sided=False),
     ),
     "Consolidation": (Noun("consolidation"), Noun("focal consolidation"), Noun("airspace consolidation")),
     "Pneumonia": (Noun("pneumonia"), Noun("focal pneumonia")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -264,3 +266,17 @@ def test_half_of_a_compound_goes() -> None:
     assert edited.text == "There is a pneumothorax on the left. Edema."
     upper = check(omit("NODULAR OPACITY.", finding="Lung Lesion"), "Lung Lesion", LabelState.NOT_MENTIONED)
     assert upper.text == "OPACITY."
+
+
+@pytest.mark.parametrize(
+    "unit", ["There is a left effusion and edema, but no pneumothorax. ", "effusion and edema, ", "a b "]
+)
+def test_run_time_is_linear_up_to_20000_words(unit: str) -> None:
+    seconds = []
+    for words in (2_500, 20_000):
+        text = unit * (words // len(unit.split()))
+        start = time.process_time()
+        next(attempt_negations(text, seed=1))
+        next(attempt_omissions(text, seed=1))
+        seconds.append(time.process_time() - start)
+    assert seconds[1] < 24 * max(seconds[0], 0.05)
