@@ -177,9 +177,9 @@ def image_labels(truth: StudyTruth) -> dict[str, str]:
 
 def _write_tables(out: Path, root: str, truths: list[StudyTruth], seed: int, knobs: PhantomKnobs) -> None:
     rows: dict[str, list[list[str]]] = {"train": [], "validate": []}
-    patients = list(dict.fromkeys(t.patient_id for t in truths))
-    newborn = {patients[i] for i in special_rows(len(patients), 3e-5, seed, "age", 20)}
-    unknown = {patients[i] for i in special_rows(len(patients), 1e-5, seed, "sex", 20)}
+    patients = list(dict.fromkeys(t.patient_id for t in truths if t.split == "train"))
+    newborn = {patients[i] for i in special_rows(len(patients), 3e-5, seed, "age", 5)}
+    unknown = {patients[i] for i in special_rows(len(patients), 1e-5, seed, "sex", 5)}
     for i, t in enumerate(truths):
         if t.split == "test":
             continue

@@ -57,7 +57,8 @@ def expose(
     # the workstation's processing takes part of the slow variation away and sharpens a little
     shown = density - np.float32(rng.uniform(0.15, 0.35)) * canvas.blur(density, 5.0)
     shown += np.float32(rng.uniform(0.1, 0.5)) * (density - canvas.blur(density, 0.35))
-    values = shown[inside] if inside.any() else shown.ravel()
+    tissue_only = inside & (rays.fine < 0.3)  # metal does not set the window
+    values = shown[tissue_only] if tissue_only.any() else shown.ravel()
     low, high = np.percentile(values[:: max(1, values.size // 4000)], [1.0, 99.5])
     unit = (shown - low) / max(1e-3, float(high - low))
     centre, slope = 0.48 + rng.gauss(0, 0.4) * exposure_spread, 2.2 * math.exp(rng.gauss(0, 1.5 * exposure_spread))
