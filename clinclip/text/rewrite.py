@@ -15,6 +15,7 @@ from itertools import pairwise
 from clinclip.text.nounphrases import Item, SpanMention, Word, noun_phrases, words_of
 from clinclip.text.wordclasses import (
     ANAPHORA,
+    APPOSITIVE,
     BOUNDARY,
     FINITE,
     INTERPRETIVE,
@@ -150,7 +151,8 @@ def _cut_conjunct(body: str, mentions: Sequence[SpanMention]) -> str | None:
         following = _word_at(words, after.end()) if after else None
         before = _JOINT_BEFORE.search(body, max(0, item.start - 12), item.start)
         preceding = _word_before(words, before.start()) if before else None
-        if after and following and following.low not in BOUNDARY and not (before and preceding):
+        explains = following is not None and following.low in BOUNDARY | INTERPRETIVE | APPOSITIVE
+        if after and following and not explains and not (before and preceding):
             text = text[: item.start] + text[after.end() :]
         elif before and preceding and preceding.is_word and preceding.low not in BOUNDARY:
             text = text[: before.start()] + text[item.end :]

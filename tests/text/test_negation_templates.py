@@ -71,8 +71,11 @@ def test_side_and_place_get_into_the_noun_phrase() -> None:
     noun = Noun("pleural effusion")
     forms = {noun_phrase(noun, Place("left", "base"), form) for form in range(8)}
     assert forms == {
-        "pleural effusion", "left pleural effusion", "left basilar pleural effusion", "pleural effusion at the left base",
-    }  # fmt: skip
+        "pleural effusion",
+        "left pleural effusion",
+        "left basilar pleural effusion",
+        "pleural effusion at the left base",
+    }
     assert "pleural effusion on either side" in {noun_phrase(noun, Place("bilateral"), form) for form in range(4)}
     assert {noun_phrase(Noun("cardiomegaly", sided=False), Place("left", "base"), f) for f in range(4)} == {
         "cardiomegaly"
