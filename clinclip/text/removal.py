@@ -238,22 +238,28 @@ def _change_dependent(text: str, span: tuple[int, int], mentions: Sequence[Asser
     return None
 
 
+_BLANK = re.compile(r"[^\S\n]*(?:\n[^\S\n]*)?")
+_NEW_ITEM = re.compile(r"\(?\d{1,2}[.)]\s|[-*•]\s|[A-Z][\w /&,()-]{1,40}:")
+
+
 def deletion(text: str, change: SentenceChange) -> tuple[int, int]:
-    """The characters to delete for a sentence that goes: with its list number, and with the blank that divided it."""
-    start, end = change.bare, change.end
-    if _SECTION.search(text, change.bare, change.start):
-        start = change.start
-    after = re.compile(r"[^\S\n]*(?:\n[^\S\n]*)?").match(text, end)
-    stop = after.end() if after else end
-    continues = stop < len(text) and text[stop] != "\n"
-    if continues and stop > end:
-        line_break = "\n" in text[end:stop]
+    """The characters to delete for a sentence that goes: with the blank that divided it from its neighbour.
+
+    Its list number or title goes along, unless more of the same item follows or it is the title of a section.
+    """
+    match = _BLANK.match(text, change.end)
+    stop = match.end() if match else change.end
+    continues = change.end < stop < len(text) and text[stop] != "\n"
+    goes_on = continues and not _NEW_ITEM.match(text, stop)
+    keeps_prefix = goes_on or _SECTION.search(text, change.bare, change.start)
+    start = change.start if keeps_prefix else change.bare
+    if continues:
         line_start = text.rfind("\n", 0, start) + 1
-        if line_break and not text[line_start:start].strip():
-            return line_start if text[line_start:start] else start, end + text[end:stop].index("\n") + 1
+        if "\n" in text[change.end : stop] and not text[line_start:start].strip():
+            return line_start, change.end + text[change.end : stop].index("\n") + 1
         return start, stop
-    before = re.compile(r"\s*\Z").search(text[:start])
-    first = before.start() if before else start
-    if first > 0 and text[first:start].count("\n") < 2 and not text[:first].endswith(":"):
-        return first, end
-    return start, end
+    before = start
+    while before and text[before - 1].isspace():
+        before -= 1
+    # the last sentence of a paragraph, or all of one; a title is not left without its line
+    return (start if not before or text[before - 1] == ":" else before), change.end

@@ -280,3 +280,23 @@ def test_run_time_is_linear_up_to_20000_words(unit: str) -> None:
         next(attempt_omissions(text, seed=1))
         seconds.append(time.process_time() - start)
     assert seconds[1] < 24 * max(seconds[0], 0.05)
+
+
+@pytest.mark.parametrize(
+    ("report", "expected"),
+    [
+        ("1. Small effusion.\n2. Edema.", "2. Edema."),
+        ("1. Edema.\n2. Small effusion.", "1. Edema."),
+        ("1. Edema.\n2. Small effusion. Clips are noted.\n3. Normal.", "1. Edema.\n2. Clips are noted.\n3. Normal."),
+        ("PLEURA: Small effusion.\nHEART: Edema.", "HEART: Edema."),
+        ("IMPRESSION: Small effusion. Edema.", "IMPRESSION: Edema."),
+        ("Edema.  Small effusion.  Clips.", "Edema.  Clips."),
+        ("Edema. Small\n effusion. Clips.", "Edema. Clips."),
+        ("Edema.\n Small effusion.\n Clips.", "Edema.\n Clips."),
+        ("Edema.\n\nSmall effusion.\n\nClips.", "Edema.\n\nClips."),
+    ],
+)
+def test_white_space_and_numbers_after_an_omission(report: str, expected: str) -> None:
+    edited = omit(report, finding="Pleural Effusion")
+    assert edited is not None
+    assert edited.text == expected
