@@ -18,7 +18,7 @@ _PUBLIC = {
     "find_assertions": "clinclip.text.assertions",
     "assert_phrase": "clinclip.text.phrases",
     "label_report": "clinclip.text.labels",
-    "trace": "clinclip.text.trace",
+    "trace": "clinclip.text.tracing",
     "negate": "clinclip.text.negation",
     "omit": "clinclip.text.negation",
     "Assertion": "clinclip.text.types",
