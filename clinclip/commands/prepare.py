@@ -95,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _views(sub: argparse.ArgumentParser, default: str) -> None:
-    from clinclip.data.source import VIEW_POLICIES
+    from clinclip.data.views import VIEW_POLICIES
 
     sub.add_argument(
         "--views", default=default, help=f"{', '.join(VIEW_POLICIES)}, or a list such as PA,AP (default: %(default)s)"

@@ -21,7 +21,7 @@ from clinclip.data.loader import ResumableLoader
 from clinclip.data.manifest import Manifest
 from clinclip.data.records import Records, TextTable, collect
 from clinclip.data.sampler import EvalSampler, TrainSampler
-from clinclip.data.source import parse_views
+from clinclip.data.views import parse_views
 from clinclip.distributed import rank, world_size
 from clinclip.errors import ConfigError, ManifestError
 from clinclip.findings import FINDINGS, STATE_CODE
@@ -66,7 +66,7 @@ class CXRDataModule(pl.LightningDataModule):
             (findings or impression, drawn anew every epoch). All but "text" exclude negations and graphs, which belong
             to the whole text.
         sampling: "study" (one random image a study an epoch, so that a study is never its own negative) or "image".
-        views: view policy or list, see :func:`clinclip.data.source.parse_views`.
+        views: view policy or list, see :func:`clinclip.data.views.parse_views`.
         seed: of order, augmentation and every other draw.
         predict_split: the split that ``predict`` embeds.
         frozen_text: file of precomputed report embeddings (:func:`clinclip.data.frozen.write_frozen_text`).

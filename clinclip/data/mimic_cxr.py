@@ -59,7 +59,7 @@ class MimicOptions:
 
     Attributes:
         labels: a key of :data:`LABELS`.
-        views: a view policy, see :func:`clinclip.data.source.parse_views`.
+        views: a view policy, see :func:`clinclip.data.views.parse_views`.
         text: a text policy, see :func:`clinclip.data.report_text.text_policies`.
         section_rules: SHA-256 of the user's file of hand-made section rules, or None when none were applied.
     """

@@ -11,30 +11,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from clinclip.data.drops import DropReport
-from clinclip.errors import ConfigError, LayoutError
-
-#: view policies: name -> the views it keeps, as the publishers spell them (None keeps all)
-VIEW_POLICIES: dict[str, frozenset[str] | None] = {
-    "all": None,
-    "frontal": frozenset({"AP", "PA"}),
-    # every exposure through the front or back of the chest, lying and angled ones included
-    "frontal-any": frozenset({"AP", "PA", "AP AXIAL", "AP LLD", "PA LLD", "AP RLD", "PA RLD", "AP SUPINE"}),
-    "lateral": frozenset({"LATERAL", "LL", "XTABLE LATERAL", "RL", "L"}),
-}
-
-
-def parse_views(spec: str) -> frozenset[str] | None:
-    """The views that ``--views`` keeps: a policy name, or a comma-separated list of views ("PA,AP,AP AXIAL").
-
-    Raises:
-        ConfigError: the list is empty.
-    """
-    if spec in VIEW_POLICIES:
-        return VIEW_POLICIES[spec]
-    views = frozenset(part.strip().upper() for part in spec.split(",") if part.strip())
-    if not views:
-        raise ConfigError(f"--views {spec!r}: give {', '.join(VIEW_POLICIES)} or a list such as PA,AP")
-    return views
+from clinclip.data.views import parse_views
+from clinclip.errors import LayoutError
 
 
 @dataclass

@@ -1,0 +1,71 @@
+"""`clinclip inspect`: right numbers, one self-contained page, no patient unless asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clinclip.__main__ import main
+from clinclip.data.manifest import Manifest
+from clinclip.data.summary import STATES, summarise
+from clinclip.findings import FINDINGS, LabelState
+
+
+def test_numbers(manifest_dir: Path) -> None:
+    manifest = Manifest.load(manifest_dir)
+    summary = summarise(manifest)
+    frame = manifest.frame
+    assert summary.splits["train"] == (30, 15, 15)
+    assert sum(images for images, _, _ in summary.splits.values()) == len(frame) == 48
+    assert summary.views == {"PA": 24, "LATERAL": 24}
+    assert summary.images_per_study == {2: 24}
+    assert [table.source for table in summary.labels] == ["table", "read"]
+    for table in summary.labels:
+        assert (table.counts.sum(axis=1) == 24).all()
+    studies = frame.drop_duplicates("study_id")
+    present = summary.labels[0].counts[FINDINGS.index("Pleural Effusion"), STATES.index(LabelState.PRESENT)]
+    assert present == (studies["table_pleural_effusion"] == 1).sum()
+    # four wordings for 24 studies
+    assert summary.largest == [6, 6, 6, 6]
+    assert summary.duplicates.texts == 4
+    assert summary.duplicates.text_studies == 24
+    assert np.array_equal(np.sort(summary.words), np.sort([len(t.split()) for t in studies["text"]]))
+    effusion = summary.agreement[FINDINGS.index("Pleural Effusion")]
+    assert effusion.both >= effusion.same > 0
+
+
+def test_command_shows_counts_only(manifest_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page, with_patients = tmp_path / "page.html", tmp_path / "patients.html"
+    assert main(["inspect", "--manifest", str(manifest_dir), "--out", str(page)]) == 0
+    text, html = capsys.readouterr().out, page.read_text()
+    frame = Manifest.load(manifest_dir).frame
+    for shown in (text, html):
+        assert "Pleural Effusion" in shown
+        assert not any(path in shown for path in frame["image_path"])
+        for column in ("patient_id", "study_id", "image_id", "text"):
+            assert not any(value in shown for value in frame[column])
+    assert "data:image" not in html
+    assert "<svg" in html
+    # nothing is fetched: the only addresses are the names of XML's vocabularies
+    assert not any(word in html for word in ("<script", "@import", "<link", 'href="http', 'src="http', "url(http"))
+    assert main(["inspect", "--manifest", str(manifest_dir), "--out", str(with_patients), "--show-patients"]) == 0
+    assert "do not pass it on" in capsys.readouterr().out
+    assert with_patients.read_text().count("data:image/png") == 48
+
+
+def test_evaluation_only_manifests_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from clinclip.data.build import BuildOptions, build
+    from clinclip.data.chexpert import read
+    from clinclip.images import CacheOptions
+    from tests.data.trees import write_chexpert
+
+    source = read(write_chexpert(tmp_path / "c"), progress=False)
+    build(source, tmp_path / "m", BuildOptions(cache=CacheOptions(size=24)), progress=False)
+    assert main(["inspect", "--manifest", str(tmp_path / "m")]) == 0
+    out = capsys.readouterr().out
+    assert "none: for evaluation only" in out
+    assert (tmp_path / "m" / "inspect.html").is_file()
+    assert main(["inspect", "--manifest", str(tmp_path)]) == 1
+    assert "not a prepared manifest" in capsys.readouterr().err
