@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clinclip.errors import ConfigError, ImageDecodeError, ImageError
+from clinclip.errors import ConfigError, ImageDecodeError, ImageError, ImageTooLargeError
 from clinclip.images import codecs
 from clinclip.images.decoder_process import call_decoder
-from clinclip.images.limits import MAX_DECODED_BYTES, check_size
+from clinclip.images.limits import MAX_DECODED_BYTES, MAX_PARTS, check_size
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -106,15 +106,19 @@ class Stored:
 
 
 class _BoundedFile(io.BufferedReader):
-    """A file whose ``read(n)`` never asks for more than is there: a damaged length must not allocate gigabytes."""
+    """A file for a parser that trusts lengths: each read is bounded by what is there, and their number is bounded."""
 
-    def __init__(self, path: str | PathLike[str]) -> None:
-        raw = io.FileIO(path)
-        super().__init__(raw)
+    def __init__(self, path: str | PathLike[str], raw: io.RawIOBase | io.BytesIO | None = None) -> None:
+        raw = io.FileIO(path) if raw is None else raw
+        super().__init__(raw)  # type: ignore[arg-type]
         self.size = raw.seek(0, io.SEEK_END)
         raw.seek(0)
+        self._path, self._reads = path, 0
 
     def read(self, size: int | None = -1, /) -> bytes:
+        self._reads += 1
+        if self._reads > MAX_PARTS:  # two or three an element
+            raise ImageTooLargeError(self._path, f"its header has more than {MAX_PARTS // 3:,} elements")
         left = max(0, self.size - self.tell())
         return super().read(left if size is None or size < 0 else min(size, left))
 
@@ -214,7 +218,7 @@ def _whole(header: Dataset, path: str | PathLike[str], keyword: str, default: in
     return int(value)
 
 
-def _inflate(path: str | PathLike[str], file: _BoundedFile) -> tuple[Dataset, io.BytesIO]:
+def _inflate(path: str | PathLike[str], file: _BoundedFile) -> tuple[Dataset, _BoundedFile]:
     """Deflated Explicit VR: unpack at most what the limits allow, then parse."""
     from pydicom.filereader import _read_file_meta_info, read_dataset, read_preamble
 
@@ -225,7 +229,7 @@ def _inflate(path: str | PathLike[str], file: _BoundedFile) -> tuple[Dataset, io
     data = unpacker.decompress(file.read(), bound)
     if unpacker.unconsumed_tail:
         raise ImageDecodeError(path, f"its deflated data unpack to more than {bound:,} bytes")
-    source = io.BytesIO(data)
+    source = _BoundedFile(path, io.BytesIO(data))
     stop = {0x7FE00008, 0x7FE00009, 0x7FE00010}
     header = read_dataset(source, False, True, stop_when=lambda tag, vr, length: int(tag) in stop)
     header.file_meta = meta  # type: ignore[attr-defined]

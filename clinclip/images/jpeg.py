@@ -7,6 +7,7 @@ calls a recoverable error (a scan that ends early, corrupt entropy data) is an e
 from __future__ import annotations
 
 import io
+import itertools
 import warnings
 from dataclasses import dataclass
 from os import PathLike
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from clinclip.errors import ImageDecodeError, ImageTooLargeError
 from clinclip.images.grey import Target
-from clinclip.images.limits import MAX_SCAN_PIXELS, check_size
+from clinclip.images.limits import MAX_PARTS, MAX_SCAN_PIXELS, check_size
 
 #: Start-of-frame markers that libjpeg-turbo decodes: baseline, extended, progressive, and their arithmetic twins.
 _DCT_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
@@ -55,7 +56,11 @@ def jpeg_info(data: bytes, path: str | PathLike[str]) -> JpegInfo:
         ImageDecodeError: No frame header before the data ends.
     """
     at, exif = 2, False
-    while at + 4 <= len(data):
+    for count in itertools.count():
+        if at + 4 > len(data):
+            break
+        if count > MAX_PARTS:
+            raise ImageTooLargeError(path, f"a JPEG of more than {MAX_PARTS:,} segments before its frame")
         if data[at] != 0xFF:
             break
         marker = data[at + 1]

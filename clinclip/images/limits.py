@@ -14,6 +14,9 @@ MAX_DECODED_BYTES = 2**28
 MAX_FILE_BYTES = 2**28
 #: Pixels times scans of a progressive JPEG: each empty scan costs a pass over all blocks (a decompression bomb).
 MAX_SCAN_PIXELS = 2**29
+#: DICOM elements, PNG chunks or JPEG segments. Real files have at most some thousand (a PNG some ten thousand); a file
+#: of nothing else would keep a parser busy for minutes.
+MAX_PARTS = 200_000
 #: CPU seconds a compressed frame may take in the decoder process.
 MAX_DECODE_CPU_SECONDS = 4.0
 

@@ -6,6 +6,7 @@ picture black, which no later step can tell from air.
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from os import PathLike
 
@@ -13,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clinclip.errors import ImageDecodeError
+from clinclip.errors import ImageDecodeError, ImageTooLargeError
 from clinclip.images.grey import luma, minmax_to_8bit
-from clinclip.images.limits import check_size
+from clinclip.images.limits import MAX_PARTS, check_size
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 4, 4: 4, 6: 4}  # as decoded: palettes may carry transparency
@@ -32,7 +33,9 @@ def check_png(data: bytes, path: str | PathLike[str]) -> tuple[int, int, int]:
         ImageTooLargeError: Over the limits.
     """
     view, at, seen, shape = memoryview(data), len(SIGNATURE), set(), (0, 0, 0)
-    while True:
+    for count in itertools.count():
+        if count > MAX_PARTS:
+            raise ImageTooLargeError(path, f"a PNG of more than {MAX_PARTS:,} chunks")
         if at + 12 > len(data):
             raise ImageDecodeError(path, f"cut-off PNG: the file ends at byte {len(data)} without an end chunk")
         length, kind = int.from_bytes(view[at : at + 4], "big"), bytes(view[at + 4 : at + 8])

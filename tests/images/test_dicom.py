@@ -265,11 +265,20 @@ def test_huge_header_and_deflate_bomb(phantom, tmp_path):
     data = path.read_bytes()
     start = 132 + 12 + int.from_bytes(data[140:144], "little")
     unpacked = zlib.decompress(data[start:], -15)
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    bomb = packer.compress(unpacked[:-8]) + b"".join(packer.compress(b"\0" * 2**24) for _ in range(40)) + packer.flush()
+    packer = zlib.compressobj(1, zlib.DEFLATED, -15)
+    bomb = packer.compress(unpacked[:-8]) + b"".join(packer.compress(b"\0" * 2**24) for _ in range(18)) + packer.flush()
     (tmp_path / "bomb.dcm").write_bytes(data[:start] + bomb)
     with pytest.raises(ImageDecodeError, match="unpack to more than"):
         read_image(tmp_path / "bomb.dcm")
+
+
+def test_a_header_of_endless_elements_is_refused(phantom):
+    path = phantom(transfer_syntax=EXPLICIT)
+    data = path.read_bytes()
+    at = data.index(b"\x10\x00\x10\x00PN")
+    path.write_bytes(data[:at] + b"\x09\x00\x01\x10LO\0\0" * 2_000_000 + data[at:])
+    with pytest.raises(ImageTooLargeError, match="more than 66,666 elements"):
+        read_image(path)
 
 
 def test_frame_header_must_agree_with_the_dicom_header(phantom):

@@ -111,6 +111,13 @@ def test_battery_1_damaged_images(tmp_path, score):
 
     for key, path in bad.items():
         try:
+            read_image(path)
+            outcomes[f"refused: {key}"] = False
+        except ImageError as error:
+            outcomes[f"refused: {key}"] = error.path == str(path)
+        if not key.endswith("0"):
+            continue
+        try:
             build_cache(tmp_path / f"strict-{path.name}", [(key, path)], options, workers=1, progress=False)
             outcomes[f"strict stops: {key}"] = False
         except ImageError as error:
@@ -245,8 +252,8 @@ def broken_files(folder: Path) -> dict[Path, str]:
     bomb = phantom("bomb.dcm", "refused", transfer_syntax=DEFLATED)
     data = bomb.read_bytes()
     start = 144 + int.from_bytes(data[140:144], "little")
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    packed = b"".join(packer.compress(b"\0" * 2**24) for _ in range(60)) + packer.flush()
+    packer = zlib.compressobj(1, zlib.DEFLATED, -15)
+    packed = b"".join(packer.compress(b"\0" * 2**24) for _ in range(18)) + packer.flush()
     bomb.write_bytes(data[:start] + packed)
     table = phantom("short-voi-lut.dcm", "refused")
     dataset = pydicom.dcmread(table)
@@ -300,6 +307,7 @@ def test_battery_2_dicom(tmp_path, score):
 REAL = sorted(path for path in (Path(pydicom.__file__).parent / "data" / "test_files").rglob("*") if path.is_file())
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_battery_2_real_files(tmp_path, score):
     status, results, peak = read_in_process(tmp_path, REAL)
     outcomes = {"no signal, no escape": status == 0, "under 1 GiB": peak < 2**30}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import time
+import zlib
 
 import cv2
 import numpy as np
@@ -196,7 +198,7 @@ def test_missing_folder_and_loop(tmp_path):
 def test_huge_headers_are_refused_before_allocation(tmp_path):
     png = bytearray(png_bytes(grey8()))
     png[16:24] = (30_000).to_bytes(4, "big") * 2
-    png[29:33] = __import__("zlib").crc32(png[12:29]).to_bytes(4, "big")
+    png[29:33] = zlib.crc32(png[12:29]).to_bytes(4, "big")
     with pytest.raises(ImageTooLargeError, match="30,000 x 30,000"):
         read(tmp_path, bytes(png))
     jpeg = bytearray(jpeg_bytes(grey8()))
@@ -213,6 +215,17 @@ def test_progressive_bomb_is_refused(tmp_path):
     bomb = data[:end] + data[last:end] * 5000 + data[end:]
     with pytest.raises(ImageTooLargeError, match="scans"):
         read(tmp_path, bomb)
+
+
+def test_files_of_nothing_but_parts_are_refused_in_seconds(tmp_path):
+    jpeg, png = jpeg_bytes(grey8()), png_bytes(grey8())
+    start = time.process_time()
+    with pytest.raises(ImageTooLargeError, match="segments"):
+        read(tmp_path, jpeg[:2] + b"\xff\xfe\0\x02" * 2_000_000 + jpeg[2:])
+    chunk = b"\0\0\0\0teXt" + zlib.crc32(b"teXt").to_bytes(4, "big")
+    with pytest.raises(ImageTooLargeError, match="chunks"):
+        read(tmp_path, png[:33] + chunk * 2_000_000 + png[33:])
+    assert time.process_time() - start < 3
 
 
 def test_harmless_padding_is_read(tmp_path):
