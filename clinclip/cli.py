@@ -120,7 +120,7 @@ class ClinClipCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """As LightningCLI; without a logger in the configuration, TensorBoard without its placeholder metric."""
-        config = self.config_init[self.subcommand] if self.subcommand else self.config_init
+        config: Any = self.config_init[self.subcommand] if self.subcommand else self.config_init
         if config.trainer.logger in (None, True) and not config.trainer.fast_dev_run:
             kwargs["logger"] = TensorBoardLogger(config.trainer.default_root_dir or "runs", default_hp_metric=False)
         return super().instantiate_trainer(**kwargs)

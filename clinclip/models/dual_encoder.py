@@ -48,6 +48,9 @@ class DualEncoder(nn.Module):
                 f"model.model.init_logit_scale={init_logit_scale} must lie in (0, max_logit_scale={max_logit_scale}]"
             )
         self.embed_dim, self.max_logit_scale = embed_dim, float(max_logit_scale)
+        # the float32 below, so that its exponential does not round above the bound
+        bound = torch.tensor(math.log(max_logit_scale), dtype=torch.float32)
+        self._log_bound = float(torch.nextafter(bound, torch.tensor(-math.inf)))
         self.image_encoder, self.text_encoder = image_encoder, text_encoder
         self.graph_encoder = graph_encoder.build(text_encoder.width) if graph_encoder is not None else None
         self.image_projection = _projection(image_encoder.width, embed_dim)
@@ -59,13 +62,15 @@ class DualEncoder(nn.Module):
     @property
     def logit_scale(self) -> Tensor:
         """The factor of the cosines: scalar with gradient, at most ``max_logit_scale``."""
-        # clamping the logarithm: at the bound itself the gradient still passes and can lead back down
-        return self.log_logit_scale.clamp(max=math.log(self.max_logit_scale)).exp()
+        # projected gradient: the value is clamped, the gradient is not (torch.clamp has none at its bound), so that a
+        # scale at the bound can come back down
+        log = self.log_logit_scale
+        return (log.detach().clamp(max=self._log_bound) + (log - log.detach())).exp()
 
     @torch.no_grad()
     def clamp_logit_scale_(self) -> None:
-        """Pull the parameter back to the bound (called after every optimiser step), so that it cannot get stuck."""
-        self.log_logit_scale.clamp_(max=math.log(self.max_logit_scale))
+        """Pull the parameter back to the bound (called after every optimiser step)."""
+        self.log_logit_scale.clamp_(max=self._log_bound)
 
     def encode_image(self, image: Tensor) -> Tensor:
         """uint8 (B, 1, H, W) -> unit vectors (B, D)."""

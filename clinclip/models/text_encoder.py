@@ -159,13 +159,14 @@ def _create(
 
     try:
         if config is not None or name == "tiny":
-            values = {**(config if config is not None else TINY), **overrides}
-            settings = AutoConfig.for_model(**values)
+            settings = AutoConfig.for_model(**(config if config is not None else TINY))
         else:
-            settings = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False, **overrides)
+            settings = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
         unknown = sorted(k for k in overrides if not hasattr(settings, k))
         if unknown:
             raise ConfigError(f"text_encoder.model_kwargs has {unknown}, which {settings.model_type} does not know")
+        for key, value in overrides.items():
+            setattr(settings, key, value)
         # a stored half-precision dtype would be kept otherwise; precision is the Trainer's business
         settings.dtype = None
         if not pretrained or name == "tiny" or config is not None:

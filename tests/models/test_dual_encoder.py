@@ -1,0 +1,99 @@
+"""The dual encoder: unit vectors, an edited report costs only where there is one, a scale that stays bounded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from clinclip.errors import CheckpointError, ConfigError
+from clinclip.models import DualEncoder, ImageEncoder, TextEncoder
+from clinclip.testing import random_batch, tiny_model
+from clinclip.types import TextBatch
+
+
+def test_everything_has_unit_length_and_its_place() -> None:
+    batch = random_batch(size=6, negations=2)
+    out = tiny_model(embed_dim=16)(batch)
+    assert batch.negated is not None and batch.graph is not None
+    assert out.negated is not None and out.graph is not None and out.graph_valid is not None
+    for vectors in (out.image, out.text, out.graph, out.negated[batch.negated.valid]):
+        torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(vectors.shape[:-1]))
+    assert torch.equal(out.graph_valid, batch.graph.mask.any(1))
+    assert float(out.logit_scale.detach()) == pytest.approx(1 / 0.07)
+    assert out.logit_bias is None
+
+
+def test_edited_reports_equal_their_plain_encoding() -> None:
+    model, batch = tiny_model().double().eval(), random_batch(size=5, negations=3)
+    edited = batch.negated
+    assert edited is not None
+    out = model.encode_edited(edited)
+    for b, k in edited.valid.nonzero().tolist():
+        text = TextBatch(edited.text.token_ids[b, k][None], edited.text.mask[b, k][None])
+        torch.testing.assert_close(out[b, k], model.encode_text(text)[0])
+    assert (out[~edited.valid] == 0).all()
+
+
+def test_without_any_valid_edit_nothing_is_computed() -> None:
+    model, batch = tiny_model(), random_batch(size=4)
+    assert batch.negated is not None
+    nothing = replace(batch.negated, valid=torch.zeros_like(batch.negated.valid))
+    out = model.encode_edited(nothing)
+    assert not out.requires_grad
+    assert out.shape == (4, 1, 16)
+
+
+def test_optional_inputs_may_be_absent() -> None:
+    out = tiny_model(graphs=False)(random_batch(size=3, negations=0, graphs=False))
+    assert out.negated is None and out.graph is None and out.graph_valid is None
+
+
+def test_the_scale_is_clamped_and_can_come_back() -> None:
+    model = tiny_model()
+    with torch.no_grad():
+        model.log_logit_scale.fill_(50.0)
+    assert float(model.logit_scale.detach()) == pytest.approx(100.0)
+    model.clamp_logit_scale_()
+    assert float(model.logit_scale.detach()) == pytest.approx(100.0)
+    model.logit_scale.backward()
+    gradient = model.log_logit_scale.grad
+    assert gradient is not None and float(gradient) > 0  # a gradient at the bound: training can lower it again
+
+
+def test_spec_rebuilds_the_model() -> None:
+    model = tiny_model(bias=-10.0).eval()
+    again = DualEncoder.from_spec(model.spec())
+    again.load_state_dict(model.state_dict())
+    batch = random_batch(size=3)
+    a, b = model(batch), again.eval()(batch)
+    for name in ("image", "text", "graph", "negated", "logit_bias", "logit_scale"):
+        torch.testing.assert_close(getattr(a, name), getattr(b, name))
+
+
+def test_own_towers_have_no_portable_spec() -> None:
+    class MyTower(ImageEncoder):
+        pass
+
+    with pytest.raises(CheckpointError, match="MyTower"):
+        DualEncoder(MyTower(), TextEncoder(), embed_dim=8).spec()
+
+
+@pytest.mark.parametrize("damage", [{"embed_dim": None}, {"image_encoder": {"nonsense": 1}}, {"text_encoder": None}])
+def test_damaged_specs_are_named(damage) -> None:
+    with pytest.raises(CheckpointError, match="damaged"):
+        DualEncoder.from_spec({**tiny_model().spec(), **damage})
+
+
+def test_scale_must_fit_its_bound() -> None:
+    with pytest.raises(ConfigError, match="init_logit_scale=200"):
+        DualEncoder(ImageEncoder("test_vit"), TextEncoder(), init_logit_scale=200.0)
+
+
+def test_half_precision_towers_give_float32_embeddings() -> None:
+    model, batch = tiny_model(), random_batch(size=3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = model(batch)
+    assert out.image.dtype == out.text.dtype == torch.float32
+    assert torch.isfinite(out.image).all()
