@@ -20,13 +20,17 @@ def parser() -> argparse.ArgumentParser:
     """The command line of ``clinclip inspect``."""
     top = argparse.ArgumentParser(
         prog="clinclip inspect",
-        description="Counts, labels, report lengths, views, splits, drop reasons and duplicates of a manifest. No image, "
-        "text or id is shown unless asked for.",
+        description="Counts, labels, report lengths, views, splits, drop reasons and duplicates of a manifest. No "
+        "image, text or id is shown unless asked for.",
     )
     top.add_argument("--manifest", required=True, type=Path, metavar="DIR")
     top.add_argument(
         "--out", type=Path, metavar="FILE", help="the page (default: inspect.html in the manifest's folder)"
     )
+    top.add_argument(
+        "--against", nargs="+", type=Path, default=[], metavar="DIR",
+        help="other manifests: count images (byte for byte) and patients that are there too",
+    )  # fmt: skip
     top.add_argument("--show-patients", action="store_true", help="add a contact sheet of images to the page")
     return top
 
@@ -86,6 +90,22 @@ def as_text(summary: Summary) -> str:
     return "\n".join(lines)
 
 
+def against(manifest: Manifest, others: list[Path]) -> list[str]:
+    """Lines that count what this manifest shares with others, by split: leaks between data sets of one origin."""
+    from clinclip.data.leakage import cross_set_duplicates, shared_patients
+    from clinclip.data.manifest import Manifest as Opened
+
+    lines = []
+    for path in others:
+        other = Opened.load(path)
+        images = cross_set_duplicates([manifest, other])
+        patients = shared_patients(manifest, other)
+        lines.append(f"against {path} ({other.hash[:12]}):" + ("" if images or patients else " nothing in common"))
+        lines += [f"  {r['images']:,} images: {r['splits'][0]} here, {r['splits'][1]} there" for r in images]
+        lines += [f"  {count:,} patients: {a} here, {b} there" for (a, b), count in patients.items()]
+    return lines
+
+
 def contact_sheet(manifest: Manifest) -> list[np.ndarray]:
     """Evenly spaced images of the manifest, reduced."""
     import cv2
@@ -106,6 +126,8 @@ def main(argv: list[str]) -> int:
     manifest = Manifest.load(args.manifest)
     summary = summarise(manifest)
     print(as_text(summary))
+    if args.against:
+        print("", *against(manifest, args.against), sep="\n")
     out = args.out or args.manifest / "inspect.html"
     html = page(summary, contact_sheet(manifest) if args.show_patients else ())
     write_atomically(out, lambda path: path.write_text(html, encoding="utf-8"))

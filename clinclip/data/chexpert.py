@@ -215,7 +215,7 @@ def _test(source: Source, root: Path) -> pd.DataFrame | None:
                     "study_id": part[1],
                     "patient_id": part[0],
                     "split": "test",
-                    "view": "LATERAL" if "lateral" in path.name else "AP",
+                    "view": "LATERAL" if "lateral" in path.name else "FRONTAL",
                     "image_path": relative,
                     "findings": "",
                     "impression": "",

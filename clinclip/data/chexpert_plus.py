@@ -56,7 +56,14 @@ def add_reports(source: Source, path: Path, policy: str) -> None:
             f"{path}: has a report for none of the images; paths should look like train/patient00001/study1/..."
         )
     frame = source.frame
-    source.keep(frame["image_id"].isin(texts), "no report", "not in the table of CheXpert Plus")
+    without = ~frame["image_id"].isin(texts)
+    if without.any():
+        test = int((without & (frame["split"] == "test")).sum())
+        source.notes.append(
+            f"{int(without.sum()):,} images have no report and are left out, {test:,} of the test split among them: "
+            "for zero-shot evaluation prepare once more without --plus-csv"
+        )
+    source.keep(~without, "no report", "not in the table of CheXpert Plus")
     for i, column in enumerate(("findings", "impression", "text")):
         source.frame[column] = [texts[image][i] for image in source.frame["image_id"]]
     with_findings = sum(1 for parts in texts.values() if parts[0])

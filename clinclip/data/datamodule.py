@@ -190,6 +190,7 @@ class CXRDataModule(pl.LightningDataModule):
         if all(role in self._datasets for role in roles):
             return
         check_exposure(self.manifests)
+        self._warn_of_mixed_pixels()
         if stage == "fit":
             self._refuse_without_text()
         labels = self._label_source()
@@ -254,6 +255,23 @@ class CXRDataModule(pl.LightningDataModule):
                     "and contrastive training needs text. Prepare it with text (CheXpert: --plus-csv with the reports "
                     "of CheXpert Plus, or --prompts with label-to-prompt templates), or take it out of data.manifests"
                 )
+
+    def _warn_of_mixed_pixels(self) -> None:
+        """JPG as published is equalised, DICOM is not: a model can tell such manifests apart by their grey levels."""
+        looks = {
+            (
+                o.get("kind") == "dicom" and not o.get("image_equalize"),
+                o.get("image_window", ""),
+                o.get("image_fit", ""),
+            )
+            for m in self.manifests
+            if (o := m.header.get("options", {})).get("dataset") == "mimic-cxr"
+        }
+        if len(looks) > 1:
+            _LOG.warning(
+                "data.manifests mixes MIMIC-CXR images of different grey-level pipelines (JPG and DICOM, window, fit "
+                "or equalisation): prepare them alike (--equalize for DICOM)"
+            )
 
     def _label_source(self) -> str:
         without = [m for m in self.manifests if not m.header.get("labels", {}).get("table", False)]

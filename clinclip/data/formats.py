@@ -139,11 +139,13 @@ NIH = TableFormat(
 )
 VINDR_READERS = TableFormat(
     name="VinDr-CXR image_labels_train.csv",
-    columns=("image_id", "rad_id", "Pleural effusion", "Pneumothorax", "No finding"),
+    columns=("image_id", "rad_id", "Pleural effusion", "Pneumothorax", "Other diseases", "No finding"),
     key=("image_id", "rad_id"),
     ids={"image_id": IdColumn(r"[0-9a-f]{32}", "32 hexadecimal digits"), "rad_id": ANY_ID},
     labels={"Pleural effusion": "Pleural Effusion", "Pneumothorax": "Pneumothorax", "No finding": "No Finding"},
     states=_CERTAIN,
+    # the test file's spelling
+    aliases={"Other disease": "Other diseases"},
     source="physionet.org/content/vindr-cxr/1.0.0",
 )
 RSNA_BOXES = TableFormat(
@@ -153,6 +155,15 @@ RSNA_BOXES = TableFormat(
     ids={"patientId": ANY_ID},
     values={"Target": frozenset({"0", "1"})},
     numbers=("x", "y", "width", "height"),
+    source="RSNA Pneumonia Detection Challenge 2018",
+)
+RSNA_CLASSES = TableFormat(
+    name="RSNA stage_2_detailed_class_info.csv",
+    columns=("patientId", "class"),
+    # patients repeat, once a box: as a key they become one row each, so that a join multiplies nothing
+    key=("patientId",),
+    ids={"patientId": ANY_ID},
+    values={"class": frozenset({"Normal", "No Lung Opacity / Not Normal", "Lung Opacity"})},
     source="RSNA Pneumonia Detection Challenge 2018",
 )
 SIIM = TableFormat(
@@ -195,6 +206,7 @@ FORMATS: dict[str, TableFormat] = {
     "nih": NIH,
     "vindr": VINDR_READERS,
     "rsna": RSNA_BOXES,
+    "rsna-classes": RSNA_CLASSES,
     "siim": SIIM,
     "ms-cxr": MS_CXR,
     "padchest": PADCHEST,

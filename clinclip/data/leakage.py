@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from clinclip.data.manifest import Manifest
-from clinclip.data.splits import canonical_id, patient_keys
+from clinclip.data.splits import SPLITS, canonical_id, patient_keys
 from clinclip.errors import LeakageError
 
 
@@ -104,6 +104,16 @@ def find_duplicates(frame: pd.DataFrame) -> Duplicates:
         cross_split_images=int((image_splits > 1).sum()),
         cross_patient_images=int((owners > 1).sum()),
     )
+
+
+def shared_patients(first: Manifest, second: Manifest) -> dict[tuple[str, str], int]:
+    """Patients of the same data set in two manifests: (split here, split there) -> how many."""
+    sides = []
+    for manifest in (first, second):
+        keys = patient_keys(manifest.frame)
+        sides.append({split: set(keys[manifest.frame["split"] == split]) for split in SPLITS})
+    counts = {(a, b): len(sides[0][a] & sides[1][b]) for a in SPLITS for b in SPLITS}
+    return {pair: count for pair, count in counts.items() if count}
 
 
 def cross_set_duplicates(manifests: Sequence[Manifest]) -> list[dict[str, Any]]:

@@ -7,9 +7,10 @@ from clinclip.errors import ConfigError
 #: view policies: name -> the views it keeps, as the publishers spell them (None keeps all)
 VIEW_POLICIES: dict[str, frozenset[str] | None] = {
     "all": None,
-    "frontal": frozenset({"AP", "PA"}),
+    # FRONTAL: the publisher does not say which of the two
+    "frontal": frozenset({"AP", "PA", "FRONTAL"}),
     # every exposure through the front or back of the chest, lying and angled ones included
-    "frontal-any": frozenset({"AP", "PA", "AP AXIAL", "AP LLD", "PA LLD", "AP RLD", "PA RLD", "AP SUPINE"}),
+    "frontal-any": frozenset({"AP", "PA", "FRONTAL", "AP AXIAL", "AP LLD", "PA LLD", "AP RLD", "PA RLD", "AP SUPINE"}),
     "lateral": frozenset({"LATERAL", "LL", "XTABLE LATERAL", "RL", "L"}),
 }
 

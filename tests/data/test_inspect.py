@@ -55,6 +55,19 @@ def test_command_shows_counts_only(manifest_dir: Path, tmp_path: Path, capsys: p
     assert with_patients.read_text().count("data:image/png") == 48
 
 
+def test_against_other_manifests(
+    manifest_dir: Path, frontal_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second tree has the first twelve studies of the first one, frontal images only."""
+    page = ["--out", str(tmp_path / "p.html")]
+    assert main(["inspect", "--manifest", str(manifest_dir), "--against", str(frontal_dir), *page]) == 0
+    out = capsys.readouterr().out
+    frame = Manifest.load(frontal_dir).frame
+    for split, count in frame["split"].value_counts().items():
+        assert f"{count} images: {split} here, {split} there" in out
+        assert f"{count} patients: {split} here, {split} there" in out
+
+
 def test_evaluation_only_manifests_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from clinclip.data.build import BuildOptions, build
     from clinclip.data.chexpert import read

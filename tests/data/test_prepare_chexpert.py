@@ -38,7 +38,8 @@ def test_tables_and_labels(tmp_path: Path, release: str) -> None:
     assert (row["table_edema"], row["table_pneumonia"], row["table_pneumothorax"]) == (1, -1, 0)
     assert row["table_fracture"] == -2
     assert frame.loc["train/patient00002/study1/view2_lateral", "view"] == "LATERAL"
-    assert frame.loc["test/patient64741/study1/view1_frontal", "table_fracture"] == 1
+    tested = frame.loc["test/patient64741/study1/view1_frontal"]
+    assert (tested["table_fracture"], tested["view"]) == (1, "FRONTAL")
     # No Finding says nothing about Support Devices here
     assert frame.loc["train/patient00001/study1/view1_frontal", "table_support_devices"] == -2
     assert len(found(tmp_path / release).frame) == 6
@@ -95,6 +96,7 @@ def test_text_from_chexpert_plus(tmp_path: Path) -> None:
         "patient64541": "Edema is noted.",
     }
     assert source.drops.counts("dropped") == {"view": 1, "no report": 1, "no text": 1}
+    assert any("1 images have no report and are left out" in note for note in source.notes)
     assert any("2 of 4 reports have findings" in note for note in source.notes)
     manifest = build(source, tmp_path / "m", SMALL, progress=False)
     assert manifest is not None

@@ -25,7 +25,7 @@ from clinclip.errors import CacheError, ImageError
 from clinclip.images import CacheOptions
 from tests.data.trees import picture, write_csv
 
-REAL = Path("/work/shared/data/covid-notes/images")
+REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "covid-notes" / "images"
 OPTIONS = TableOptions("file", "note", "patient")
 
 

@@ -229,6 +229,40 @@ def test_text_policies(tmp_path: Path) -> None:
         texts("nonsense")
 
 
+def test_addenda_come_first_and_lines_may_end_in_crlf(tmp_path: Path) -> None:
+    content = studies(2)
+    addendum = (
+        "                                 FINAL REPORT\n ADDENDUM  Findings were told to Dr. ___.\n" + "_" * 79 + "\n"
+    )
+    content[0].report = addendum + content[0].text
+    content[1].report = content[1].text.replace("\n", "\r\n")
+    frame = source(write_mimic(tmp_path, content).jpg).frame.set_index("study_id")
+    assert frame.loc[str(content[0].study), "findings"] == content[0].findings
+    assert frame.loc[str(content[1].study), "impression"] == content[1].impression
+
+
+def test_mixed_grey_level_pipelines_are_warned_of(
+    manifest_dir: Path, frontal_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from clinclip.data.datamodule import CXRDataModule
+    from clinclip.data.manifest import save
+
+    def warned(equalize: bool) -> bool:
+        other = tmp_path / str(equalize)
+        shutil.copytree(frontal_dir, other)
+        manifest = Manifest.load(other)
+        options = {**manifest.header["options"], "kind": "dicom", "image_equalize": equalize}
+        header = {k: v for k, v in manifest.header.items() if k not in ("schema_version", "hash", "files")}
+        save(other, manifest.frame, {**header, "options": options}, [])
+        caplog.clear()
+        with caplog.at_level("WARNING"):
+            CXRDataModule([str(manifest_dir), str(other)], num_workers=0, cache_tokens=False).setup("validate")
+        return "different grey-level pipelines" in caplog.text
+
+    assert warned(False)
+    assert not warned(True)
+
+
 def test_undecodable_report_is_named(tmp_path: Path) -> None:
     tree = write_mimic(tmp_path)
     (tree.reports / f"{tree.studies[2].folder}.txt").write_bytes(b" FINDINGS: \xff\xfe")

@@ -49,6 +49,7 @@ _VALUES: dict[str, list[str]] = {
     "rad_id": ["R1", "R2", "R3"],
     "patientId": ["0004cfab", "00313ee0", "00322d4d"],
     "Target": ["0", "1", "1"],
+    "class": ["Normal", "Lung Opacity", "No Lung Opacity / Not Normal"],
     "ImageID": ["1_2_3.png", "4_5_6.png", "7_8_9.png"],
     "ImageId": ["1.2.276.1", "1.2.276.2", "1.2.276.2"],
     "EncodedPixels": ["-1", "557374 2 1015", "9 9"],
@@ -323,6 +324,43 @@ def test_a_given_encoding_is_used(tmp_path: Path) -> None:
         read_table(path, form, encoding="utf-8")
     with pytest.raises(TableError, match="encoding='klingon'"):
         read_table(path, form, encoding="klingon")
+
+
+def test_quirks_of_single_publishers(tmp_path: Path) -> None:
+    # SIIM: a blank in front of the second name, several rows an image
+    siim = tmp_path / "train-rle.csv"
+    siim.write_text("ImageId, EncodedPixels\n1.2.3, -1\n1.2.4, 5 6\n1.2.4, 9 9\n")
+    assert read_table(siim, FORMATS["siim"]).frame["EncodedPixels"].tolist() == ["-1", "5 6", "9 9"]
+    # RSNA: patients repeat in the class table
+    rsna = tmp_path / "stage_2_detailed_class_info.csv"
+    rsna.write_text("patientId,class\na,Lung Opacity\na,Lung Opacity\nb,Normal\n")
+    assert len(read_table(rsna, FORMATS["rsna-classes"])) == 2
+    # NIH: commas inside the names of columns that are not used, a comma at the end of every line
+    nih = tmp_path / "Data_Entry_2017.csv"
+    header = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
+    nih.write_text(
+        f"{header}OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],\n"
+        "00000001_000.png,Cardiomegaly|Effusion,0,1,58,M,PA,2682,2749,0.143,0.143,\n"
+    )
+    assert read_table(nih, FORMATS["nih"]).frame["Patient ID"].tolist() == ["1"]
+    # VinDr: the test file writes another name
+    form = FORMATS["vindr"]
+    columns, rows = table_of(form)
+    path = tmp_path / "image_labels_test.csv"
+    path.write_bytes(encode([c.replace("Other diseases", "Other disease") for c in columns], rows))
+    assert "Other diseases" in read_table(path, form).frame
+    # MIMIC 2.1: another name for Lung Opacity
+    form = FORMATS["mimic-test-labeled"]
+    columns, rows = table_of(form)
+    path.write_bytes(encode([c.replace("Lung Opacity", "Airspace Opacity") for c in columns], rows))
+    plain = tmp_path / "plain.csv"
+    plain.write_bytes(encode(columns, rows))
+    assert read_table(path, form).frame.equals(read_table(plain, form).frame)
+    # PadChest: the first column has no name
+    form = FORMATS["padchest"]
+    columns, rows = table_of(form)
+    path.write_bytes(encode(["", *columns], [[str(i), *row] for i, row in enumerate(rows)]))
+    assert len(read_table(path, form)) == 3
 
 
 @pytest.mark.parametrize(
