@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ from clinclip.images.cache_files import (
     write_contents,
     write_shard,
 )
-from clinclip.images.cache_pool import HelperPool, ShardLock
+from clinclip.images.cache_pool import HelperPool, ShardLock, available_cores
 
 Policy = Literal["strict", "skip"]
 
@@ -121,7 +121,7 @@ def build_cache(
     paths = [folder / shard_name(n, options.hash(), [key for key, _ in part]) for n, part in enumerate(parts)]
     _check_space(folder, options, sum(len(part) for part, path in zip(parts, paths, strict=True) if not path.exists()))
     with (
-        HelperPool(workers or len(os.sched_getaffinity(0)), options) as pool,
+        HelperPool(workers or available_cores(), options) as pool,
         _progress_bar(len(items), progress) as advance,
     ):
         built = _Builder(options, policy, pool, advance, verify).run(list(zip(paths, parts, strict=True)))
@@ -248,7 +248,8 @@ def _progress_bar(total: int, shown: bool) -> Iterator[Callable[[int], None]]:
     """A progress bar that yields a function to advance it."""
     from tqdm import tqdm
 
-    with tqdm(total=total, desc="images", unit="img", disable=not shown, dynamic_ncols=True, smoothing=0.05) as bar:
+    often = 0.2 if sys.stderr.isatty() else 30.0  # seconds; a batch job's log is no terminal
+    with tqdm(total=total, desc="images", unit="img", disable=not shown, smoothing=0.05, mininterval=often) as bar:
 
         def advance(count: int) -> None:
             bar.update(count)

@@ -14,6 +14,13 @@ from clinclip.images.cache_entry import CacheOptions
 from clinclip.images.decoder_process import DecoderDiedError, DecoderProcess, raise_answer
 
 
+def available_cores() -> int:
+    """Cores that this process may use: a SLURM job's share, not the whole machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class HelperPool:
     """Threads, each with a helper process of its own that a damaged file may kill without harm."""
 

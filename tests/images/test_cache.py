@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import cv2
 import numpy as np
@@ -276,3 +280,49 @@ def test_merge_refuses_other_options_and_shared_images(tmp_path):
         merge_caches([tmp_path / "a", tmp_path / "c"], tmp_path / "merged")
     with pytest.raises(CacheError, match="no finished image cache"):
         merge_caches([tmp_path / "a", tmp_path / "nowhere"], tmp_path / "merged")
+
+
+def test_full_disk_leaves_nothing_partial_and_the_build_goes_on_later(tmp_path, monkeypatch):
+    items = write_pictures(tmp_path / "source", 12)
+    monkeypatch.setattr(CacheOptions, "shard_images", 4)
+    calls = []
+
+    def fsync(file):
+        calls.append(file)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("clinclip.images.cache_files.os.fsync", fsync)
+    with pytest.raises(CacheError, match=f"cannot write the image cache in {tmp_path / 'cache'}: No space left"):
+        build(tmp_path / "cache", items)
+    left = sorted(path.name for path in (tmp_path / "cache").iterdir() if not path.name.endswith(".lock"))
+    assert len(left) == 1
+    assert left[0].endswith(".shard")
+    monkeypatch.undo()
+    monkeypatch.setattr(CacheOptions, "shard_images", 4)
+    assert build(tmp_path / "cache", items).reused == 4
+
+
+def test_interrupted_build_resumes(tmp_path):
+    items = write_pictures(tmp_path / "source", 200, side=400)
+    listing = tmp_path / "items.json"
+    listing.write_text(json.dumps([(key, str(path)) for key, path in items]))
+    code = (
+        "import json, sys; from pathlib import Path; from clinclip.images import CacheOptions, build_cache;"
+        "CacheOptions.shard_images = 10;"
+        "items = [(key, Path(path)) for key, path in json.loads(Path(sys.argv[1]).read_text())];"
+        "build_cache(sys.argv[2], items, CacheOptions(size=32, mode='strict'), workers=1, progress=False)"
+    )
+    folder = tmp_path / "cache"
+    process = subprocess.Popen([sys.executable, "-c", code, str(listing), str(folder)], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("*.shard"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in process.communicate()[1].decode()
+    finished = len(list(folder.glob("*.shard")))
+    assert 3 <= finished < 20
+    assert list(folder.glob(".*.tmp")) == []
+    assert subprocess.run([sys.executable, "-c", code, str(listing), str(folder)]).returncode == 0
+    assert len(ImageCache.open(folder)) == 200
+    assert ImageCache.open(folder).verify() == []
