@@ -224,7 +224,7 @@ class ClinClipModule(L.LightningModule):
         studies = [f"{s & 0xFFFFFFFFFFFFFFFF:016x}" for s in batch.study[rows][:8].tolist()]
         raise NonFiniteLossError(
             f"the loss is not finite at step {self.global_step} (epoch {self.current_epoch}): terms {terms}, logit "
-            f"scale {float(embeddings.logit_scale):.4g}, learning rate {self._learning_rate:.3g}. Non-finite "
+            f"scale {float(embeddings.logit_scale.detach()):.4g}, learning rate {self._learning_rate:.3g}. Non-finite "
             f"embeddings: {', '.join(bad) or 'none'}; hashed studies: {', '.join(studies) or 'none'}. The weights "
             "were not changed by this step. Lower the learning rate (model.optimizer.lr), clip gradients "
             "(trainer.gradient_clip_val=1), or train in another precision (trainer.precision)"
