@@ -19,7 +19,7 @@ from clinclip.errors import DataError
 from clinclip.evaluation.arrays import Array, to_numpy, to_tensor
 
 #: Rows and columns of a tile: small enough to stay in cache between the product and the counting.
-TILE = (512, 1024)
+TILE = (768, 512)
 #: Rows of a window when only the positives' scores are computed.
 WINDOW = 64
 
@@ -109,7 +109,9 @@ def _sides(image: Tensor, text: Tensor, keys: list[tuple[np.ndarray, np.ndarray]
         on = [torch.from_numpy(pair[which][order]).to(vectors.device) for pair in keys]
         copies = same.max() + 1 < len(same)
         same_sorted = torch.from_numpy(same[order]).to(vectors.device) if copies else None
-        sides.append(_Side(vectors[index], tuple(on), same_sorted, part[order], order))
+        if not (order[1:] > order[:-1]).all():
+            vectors = vectors[index]
+        sides.append(_Side(vectors, tuple(on), same_sorted, part[order], order))
     return sides[0], sides[1]
 
 
@@ -152,18 +154,6 @@ def _best_positives(a: _Side, b: _Side) -> tuple[Tensor, Tensor, Tensor, Tensor]
     return best_a, which_a, best_b, which_b
 
 
-def _signs(ahead: Tensor, inner: slice, positive: Tensor | None, copies: Tensor | None) -> Tensor:
-    """Turn differences to the best positive into +1 ahead, 0 tied, -1 behind, in place.
-
-    Positives do not compete, so they count as behind. Copies of the best positive tie with it, whatever rounding says.
-    """
-    if copies is not None:
-        ahead[:, inner].masked_fill_(copies, 0.0)
-    if positive is not None:
-        ahead[:, inner].masked_fill_(positive, -1.0)
-    return ahead.sign_()
-
-
 def _count(a: _Side, b: _Side, tile: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Ranks of the best positives, in sorted order."""
     device = a.vectors.device
@@ -171,28 +161,39 @@ def _count(a: _Side, b: _Side, tile: tuple[int, int]) -> tuple[np.ndarray, np.nd
     balance_a = torch.zeros(len(a), dtype=torch.float64, device=device)  # higher minus lower competitors
     balance_b = torch.zeros(len(b), dtype=torch.float64, device=device)
     height, width = min(tile[0], len(a)), min(tile[1], len(b))
-    product = torch.empty(height * width, device=device)
-    work = torch.empty(height * width, device=device)
+    product, work = torch.empty(height * width, device=device), torch.empty(height * width, device=device)
     ones = torch.ones(max(height, width), device=device)
+    # sliced once: thousands of small tensor views would cost as much as the counting
+    starts = range(0, len(b), width)
+    columns = [slice(left, min(left + width, len(b))) for left in starts]
+    parts = [(c, b.vectors[c].T, best_b[None, c], ones[: c.stop - c.start], balance_b[c]) for c in columns]
     for top in range(0, len(a), height):
         rows = slice(top, min(top + height, len(a)))
         n = rows.stop - rows.start
+        vectors, best, down = a.vectors[rows], best_a[rows, None], ones[:n]
+        sums = torch.empty(len(parts), n, device=device)
         first, last = _reach(a, rows, b)
-        for left in range(0, len(b), width):
-            columns = slice(left, min(left + width, len(b)))
-            m = columns.stop - columns.start
-            scores = torch.mm(a.vectors[rows], b.vectors[columns].T, out=product[: n * m].view(n, m))
-            near = slice(max(first, left), max(min(last, columns.stop), first, left))
-            inner = slice(near.start - left, near.stop - left)
-            positive = copies_a = copies_b = None
+        for i, (c, gallery, best_column, across, balance) in enumerate(parts):
+            m = c.stop - c.start
+            scores, ahead = product[: n * m].view(n, m), work[: n * m].view(n, m)
+            torch.mm(vectors, gallery, out=scores)
+            torch.sub(scores, best, out=ahead)
+            scores.sub_(best_column)
+            near = slice(max(first, c.start), min(last, c.stop))
             if near.start < near.stop:
+                # Positives do not compete, so they count as behind. Copies of the best positive tie with it,
+                # whatever rounding says.
+                inner = slice(near.start - c.start, near.stop - c.start)
+                if b.same is not None:
+                    ahead[:, inner].masked_fill_(b.same[None, near] == which_a[rows, None], 0.0)
+                if a.same is not None:
+                    scores[:, inner].masked_fill_(a.same[rows, None] == which_b[None, near], 0.0)
                 positive = _positive(a, rows, b, near)
-                copies_b = None if b.same is None else b.same[None, near] == which_a[rows, None]
-                copies_a = None if a.same is None else a.same[rows, None] == which_b[None, near]
-            ahead = torch.sub(scores, best_a[rows, None], out=work[: n * m].view(n, m))
-            balance_a[rows] += torch.mv(_signs(ahead, inner, positive, copies_b), ones[:m])
-            ahead = scores.sub_(best_b[None, columns])
-            balance_b[columns] += torch.mv(_signs(ahead, inner, positive, copies_a).T, ones[:n])
+                ahead[:, inner].masked_fill_(positive, -1.0)
+                scores[:, inner].masked_fill_(positive, -1.0)
+            torch.mv(ahead.sign_(), across, out=sums[i])
+            balance += torch.mv(scores.sign_().T, down)
+        balance_a[rows] = sums.sum(0, dtype=torch.float64)
     nan = torch.tensor(float("nan"), dtype=torch.float64, device=device)
     # higher + equal / 2 = (all + higher - lower) / 2
     rank_a = torch.where(best_a.isfinite(), 1.0 + (len(b) + balance_a) / 2, nan)
@@ -234,7 +235,8 @@ def retrieval_ranks(
     if pictures.ndim != 2 or words.ndim != 2 or pictures.shape[1] != words.shape[1]:
         raise DataError(f"image {tuple(pictures.shape)} and text {tuple(words.shape)} must be (N, D) and (M, D)")
     for name, vectors in (("image", pictures), ("text", words)):
-        bad = int((~torch.isfinite(vectors).all(dim=1)).sum())
+        # a sum is finite only if every summand is, and costs one pass
+        bad = int((~vectors.sum(dim=1).isfinite()).sum())
         if bad:
             raise DataError(f"{bad} of {len(vectors)} {name} embeddings are not finite")
     n, m = len(pictures), len(words)
@@ -289,7 +291,7 @@ def retrieval_metrics(
         ``i2t_r1``, ``i2t_r5``, ..., ``i2t_median_rank``, ``i2t_mrr`` and the same for ``t2i``. All NaN if an embedding
         is not finite (a diverged model must not win a checkpoint).
     """
-    finite = all(bool(torch.isfinite(to_tensor(a)).all()) for a in (image, text))
+    finite = all(bool(to_tensor(a).sum(dim=1).isfinite().all()) for a in (image, text))
     if finite:
         ranks = retrieval_ranks(image, text, study, study, text_hash, text_hash)
     else:
