@@ -30,10 +30,21 @@ def annotate_batch(package: Any, model: Any, reports: list[str]) -> list[Any]:
     dataset = readers.AllennlpDataset([model.reader.text_to_instance(document)])
     dataset.index_with(model.model.vocab)
     result = {}
-    with torch.no_grad():
-        for batch in loader.PyTorchDataLoader(batch_size=1, dataset=dataset):
-            output = model.model(**utils.batch_to_device(batch, model.device))
-            result = model.model.make_output_human_readable(output).to_json()
+    extractor = model.model._relation
+    predict = extractor._predict_sentence
+
+    def predict_kept(spans: Any, scores: Any, keep: Any, sentence: Any) -> Any:
+        """Candidates of a report are padded to those of the longest; the package masks the padding on one side only."""
+        return predict(spans[: int(keep)], scores[: int(keep), : int(keep)], keep, sentence)
+
+    extractor._predict_sentence = predict_kept
+    try:
+        with torch.no_grad():
+            for batch in loader.PyTorchDataLoader(batch_size=1, dataset=dataset):
+                output = model.model(**utils.batch_to_device(batch, model.device))
+                result = model.model.make_output_human_readable(output).to_json()
+    finally:
+        del extractor._predict_sentence
     singles = []
     start = 0
     for number, words in enumerate(sentences):
