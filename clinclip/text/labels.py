@@ -21,10 +21,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 from clinclip.findings import FINDINGS, NO_FINDING, PARENT, SUPPORT_DEVICES, LabelState
-from clinclip.text.reading import CACHE_SIZE, read_sentence, sentence_key
+from clinclip.text.reading import CACHE_SIZE, read_words
 from clinclip.text.sections import reading_spans
-from clinclip.text.sentences import split_sentences
-from clinclip.text.words import fold
+from clinclip.text.sentences import sentence_keys
+from clinclip.text.words import fold, split_words
 
 _ABSENT, _UNCERTAIN, _PRESENT = 1, 2, 3
 _STATES = (LabelState.NOT_MENTIONED, LabelState.ABSENT, LabelState.UNCERTAIN, LabelState.PRESENT)
@@ -46,7 +46,7 @@ def _votes(key: str) -> Votes:
     strong: dict[str, int] = {}
     weak: dict[str, int] = {}
     denies = other = False
-    for mention in read_sentence(key):
+    for mention in read_words(split_words(key))[0]:
         if mention.rule in SILENT_RULES:
             continue
         concept, rank = mention.concept, _RANK[mention.state]
@@ -81,9 +81,8 @@ def label_report(report: str, parents: bool = True) -> dict[str, LabelState]:
         if role != "reading":
             continue
         part = report[begin:stop]
-        folded = fold(part)
-        for a, b in split_sentences(part):
-            said, hinted, denied, foreign = _votes(sentence_key(folded[a:b]))
+        for key in sentence_keys(part, fold(part)):
+            said, hinted, denied, foreign = _votes(key)
             denies = denies or denied
             other = other or foreign
             for name, rank in said:

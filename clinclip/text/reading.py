@@ -43,42 +43,37 @@ class Mention:
 
 
 def find_hits(words: list[str], lex: Lexicon) -> list[Hit]:
-    """Lexicon phrases in a sentence: leftmost, then longest, not overlapping."""
-    ids = "".join(map(lex.table.__getitem__, words))
-    longest: dict[int, tuple[int, Entry]] = {}
-    for last, (length, entry) in lex.automaton.iter(ids):
-        longest[last - length + 1] = (last + 1, entry)  # ends ascend: the last one kept is the longest
+    """Lexicon phrases in a sentence: leftmost, then longest, not overlapping.
+
+    One exception: the description of a place does not swallow the head of a finding ("left lower | lobe collapse").
+    """
     hits: list[Hit] = []
-    free = 0
-    for start in sorted(longest):
-        if start >= free:
-            end, entry = longest[start]
-            if end - start > 1 and not entry.flags & _FIRM and _cuts_concept(longest, start, end):
+    # Matches come in order of their end, so a match can only be replaced by a longer one that begins no later.
+    for last, (back, entry) in lex.automaton.iter("".join(map(lex.table.__getitem__, words))):
+        last >>= 1  # two symbols a word
+        start = last - back
+        k = len(hits)
+        while k and hits[k - 1][0] >= start:
+            k -= 1
+        if k and hits[k - 1][1] > start:
+            if hits[k - 1][2].flags & _FIRM or not entry.flags & r.CONCEPT or hits[k - 1][1] > last:
                 continue
-            hits.append((start, end, entry))
-            free = end
+            k -= 1
+        del hits[k:]
+        hits.append((start, last + 1, entry))
     return hits
-
-
-def _cuts_concept(longest: dict[int, tuple[int, Entry]], start: int, end: int) -> bool:
-    """Whether a description of a place swallows the head of a finding: "left lower | lobe collapse"."""
-    for inner in range(start + 1, end):
-        other = longest.get(inner)
-        if other is not None and other[0] > end and other[1].flags & r.CONCEPT:
-            return True
-    return False
 
 
 def read_words(words: list[str]) -> tuple[list[Mention], list[Cue]]:
     """Mentions and cues of one sentence."""
     lex = lexicon()
     hits = find_hits(words, lex)
+    clauses = Clauses(hits, len(words))
     content = 0
-    for _, _, entry in hits:
-        content |= entry.flags
+    for flags in clauses.F:
+        content |= flags
     if not content & (r.CONCEPT | r.ANATOMY):
         return [], []
-    clauses = Clauses(hits, len(words))
     cues = clauses.cues()
     mentions: list[Mention] = []
     question = bool(words) and words[-1] == "?"
@@ -87,7 +82,7 @@ def read_words(words: list[str]) -> tuple[list[Mention], list[Cue]]:
             cue = decide(cues, start, end)
             for concept in entry.concepts:
                 mentions.append(_mention(concept, start, end, cue, question))
-    if content & r.ANATOMY:
+    if content & r.ANATOMY and content & r.PREDICATE:
         for concept, start, end, state, rule, cue_start, cue_end in statements(clauses, cues, lex):
             mentions.append(Mention(concept, start, end, state, rule, cue_start, cue_end))
     if content & r.OR and len(mentions) > 1:

@@ -44,10 +44,8 @@ class Clauses:
     __slots__ = ("E", "F", "S", "X", "_n", "size")
 
     def __init__(self, hits: list[tuple[int, int, Entry]], size: int) -> None:
-        self.S = [h[0] for h in hits]
-        self.E = [h[1] for h in hits]
-        self.X = [h[2] for h in hits]
-        self.F = [h[2].flags for h in hits]
+        self.S, self.E, self.X = zip(*hits, strict=True) if hits else ((), (), ())
+        self.F = [entry.flags for entry in self.X]
         self._n = len(hits)
         self.size = size
 

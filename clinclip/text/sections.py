@@ -228,8 +228,10 @@ _TITLE_LINE = re.compile(
     r"^[ \t]*(FINDINGS?|IMPRESSIONS?|CONCLUSIONS?|INTERPRETATION|REPORT|HISTORY|INDICATIONS?|TECHNIQUE|COMPARISONS?)[ \t]*$",
     re.MULTILINE,
 )
+_LAST_WORD = re.compile(r"[A-Za-z]+$")
 _COLON = re.compile(r"[:;]")
 _LONGEST_TITLE = max(map(len, _TITLES)) + 3
+_LAST_WORDS = frozenset(title.replace("/", " ").replace("-", " ").split()[-1] for title in _TITLES)
 
 
 def _title_before(report: str, colon: int, floor: int) -> tuple[int, str] | None:
@@ -237,12 +239,19 @@ def _title_before(report: str, colon: int, floor: int) -> tuple[int, str] | None
 
     It begins a line, follows a sentence, or stands in capitals; "FINDINGS 1:" is one, as in the corpora.
     """
-    chunk = report[max(floor, colon - _LONGEST_TITLE) : colon].rstrip(" \t")
+    low = max(floor, colon - _LONGEST_TITLE - 20)
+    line = report.rfind("\n", low, colon) + 1
+    if line > low or low == 0:
+        title = report[line:colon].strip(" \t\r").lower()
+        if title in _TITLES:
+            return line, title
+    begin = max(floor, colon - _LONGEST_TITLE)
+    chunk = report[begin:colon].rstrip(" \t")
     if chunk[-1:].isdigit():
         chunk = chunk[:-1].rstrip(" \t")
-    if not chunk[-1:].isalpha():
+    last = _LAST_WORD.search(chunk)
+    if last is None or last.group().lower() not in _LAST_WORDS:
         return None
-    begin = colon - len(report[max(floor, colon - _LONGEST_TITLE) : colon])
     line = max(chunk.rfind("\n"), chunk.rfind("\r")) + 1
     stop = max(chunk.rfind(". "), chunk.rfind("? "), chunk.rfind("! ")) + 1
     opens = max(line, stop)

@@ -9,6 +9,7 @@ list item, before a title ("LUNGS:"), or after a line too short to have been wra
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 #: A "sentence" longer than this is cut at white space: text without punctuation must not make run time quadratic.
 MAX_CHARS = 1200
@@ -69,28 +70,30 @@ _ABBREVIATIONS = frozenset(
         "d.c",
     ]
 )
-_BREAK = re.compile(
-    r"(?P<stop>[.!?]+[\"')\]]*)(?=\s|$)"  # a stop before white space
-    r"|(?P<tight>(?<=[a-z)])\.(?=[A-Z][a-z]))"  # "effusion.No pneumothorax"
-    r"|(?P<empty>\n[ \t\r]*\n\s*)"
-    r"|(?P<line>\n)"
-)
+#: a stop with closing quotes and brackets, or a line break with the blanks behind it (group 1: an empty line)
+_BREAK = re.compile(r"[.!?]+[\"')\]]*|\n[ \t\r]*(\n\s*)?")
+_ITEM_MARKS = frozenset("0123456789(-*\u2022")
 _ITEM = re.compile(r"[ \t]*(?:\(?\d{1,2}[.)]\s|[-*\u2022]\s|[A-Z][A-Za-z /&,-]{2,40}:)")
 
 
 def _is_abbreviation(text: str, stop: int, sentence_start: int) -> bool:
     """Whether the full stop at ``stop`` belongs to the word before it."""
-    begin = max(sentence_start, stop - 8)
-    chunk = text[begin:stop]
-    cut = max(chunk.rfind(" "), chunk.rfind("\n"), chunk.rfind("("))
-    if cut < 0 and begin > sentence_start:
+    cut = text.rfind(" ", sentence_start, stop)
+    if cut < sentence_start:
+        cut = sentence_start - 1
+    if stop - cut > 9 and text.find("\n", cut + 1, stop) < 0:
         return False
-    word = chunk[cut + 1 :]
+    word = text[cut + 1 : stop]
+    if "\n" in word:
+        cut = text.rfind("\n", 0, stop)
+        word = text[cut + 1 : stop]
+    if word[:1] == "(":
+        cut, word = cut + 1, word[1:]
     if word.isdigit():  # "1. No effusion": a list number, only at the start of a sentence
-        return text[sentence_start : begin + cut + 1].strip(" \t\r\n(") == ""
+        return text[sentence_start : cut + 1].strip(" \t\r\n(") == ""
     if len(word) == 1:  # an initial, or "R. lung"; but not "hepatitis B. No ..." or "vitamin K. The"
         following = text[stop + 1 : stop + 8].lstrip()[:1]
-        before = text[max(sentence_start, begin + cut - 6) : begin + cut + 1].split()
+        before = text[max(sentence_start, cut - 6) : cut + 1].split()
         initial = following.islower() and (word.isupper() or word in "rlce")  # "C. difficile", "r. lung"
         return initial or (bool(before) and before[-1].lower() in {"dr", "dr.", "by", "drs"})
     low = word.lower()
@@ -99,20 +102,17 @@ def _is_abbreviation(text: str, stop: int, sentence_start: int) -> bool:
     return low in _ABBREVIATIONS
 
 
-def _breaks_line(text: str, line_start: int, at: int, after: int) -> bool:
-    """Whether the line break at ``at`` ends a sentence."""
-    first = after
-    while first < len(text) and text[first] in " \t\r":
-        first += 1
-    char = text[first : first + 1]
+def _breaks_line(text: str, at: int, first: int) -> bool:
+    """Whether the line break at ``at`` ends a sentence; the next line's text begins at ``first``."""
+    char = text[first]
     if char.isupper():
-        if at - line_start < WRAP_COLUMN:
+        width = at - text.rfind("\n", 0, at) - 1
+        if width < WRAP_COLUMN:
             end = text.find(" ", first, first + 20)
-            if (at - line_start) + (end if end > 0 else first + 20) - first < WRAP_COLUMN:
+            if width + (end if end > 0 else first + 20) - first < WRAP_COLUMN:
                 return True
-        colon = text.find(":", first, first + 44)
-        return colon > 0 and _ITEM.match(text, first) is not None
-    return bool(char) and (char.isdigit() or char in "(-*\u2022") and _ITEM.match(text, first) is not None
+        return text.find(":", first, first + 44) > 0 and _ITEM.match(text, first) is not None
+    return char in _ITEM_MARKS and _ITEM.match(text, first) is not None
 
 
 def _cut_long(text: str, start: int, end: int, spans: list[tuple[int, int]]) -> None:
@@ -128,6 +128,35 @@ def _cut_long(text: str, start: int, end: int, spans: list[tuple[int, int]]) -> 
         spans.append((start, end))
 
 
+def raw_sentences(text: str) -> Iterator[tuple[int, int]]:
+    """(start, end) of each sentence with the white space around it; some may hold nothing else."""
+    start = 0
+    length = len(text)
+    for match in _BREAK.finditer(text):
+        at, after = match.span()
+        if text[at] != "\n":
+            following = text[after : after + 1]
+            if following and not following.isspace():
+                tight = following.isupper() and text[after + 1 : after + 2].islower() and text[at:after] == "."
+                if not (tight and (text[at - 1 : at].islower() or text[at - 1 : at] == ")")):
+                    continue  # "2.5 cm"; but "effusion.No pneumothorax" are two sentences
+            elif after - at == 1:
+                char = text[at]
+                if char == "." and _is_abbreviation(text, at, start):
+                    continue
+                if char == "?" and (at == 0 or text[at - 1] in " \n(") and following == " ":
+                    continue  # "? small effusion" asks about what follows
+            yield start, after
+            start = after
+        elif match.lastindex:
+            yield start, at
+            start = after
+        elif after < length and _breaks_line(text, at, after):
+            yield start, at
+            start = at + 1
+    yield start, len(text)
+
+
 def split_sentences(text: str) -> list[tuple[int, int]]:
     """(start, end) of each sentence, in order, without surrounding white space; empty ones are left out.
 
@@ -135,40 +164,24 @@ def split_sentences(text: str) -> list[tuple[int, int]]:
     ['No effusion.', 'Heart is normal.']
     """
     spans: list[tuple[int, int]] = []
-    start = 0
-    length = len(text)
-
-    def close(end: int, following: int) -> int:
-        begin = start
-        while begin < end and text[begin].isspace():
-            begin += 1
-        while end > begin and text[end - 1].isspace():
-            end -= 1
-        if begin < end:
-            if end - begin > MAX_CHARS:
-                _cut_long(text, begin, end, spans)
-            else:
-                spans.append((begin, end))
-        return following
-
-    line_start = 0
-    for match in _BREAK.finditer(text):
-        kind = match.lastgroup
-        at, after = match.span()
-        if kind == "stop":
-            if text[at] == "." and after - at == 1 and _is_abbreviation(text, at, start):
-                continue
-            if text[at] == "?" and (at == 0 or text[at - 1] in " \n(") and text[after : after + 1] == " ":
-                continue  # "? small effusion" asks about what follows
-            start = close(after, after)
-        elif kind == "tight":
-            start = close(after, after)
-        elif kind == "empty":
-            start = close(at, after)
-            line_start = after
-        else:
-            if _breaks_line(text, line_start, at, after):
-                start = close(at, after)
-            line_start = after
-    close(length, length)
+    for start, end in raw_sentences(text):
+        piece = text[start:end]
+        begin = start + len(piece) - len(piece.lstrip())
+        stop = start + len(piece.rstrip())
+        if stop - begin > MAX_CHARS:
+            _cut_long(text, begin, stop, spans)
+        elif begin < stop:
+            spans.append((begin, stop))
     return spans
+
+
+def sentence_keys(text: str, folded: str) -> Iterator[str]:
+    """The folded sentences of a text with their blanks collapsed: as :func:`split_sentences`, without the places."""
+    for start, end in raw_sentences(text):
+        if end - start > MAX_CHARS:
+            for begin, stop in split_sentences(text[start:end]):
+                yield " ".join(folded[start + begin : start + stop].split())
+        else:
+            key = " ".join(folded[start:end].split())
+            if key:
+                yield key

@@ -18,6 +18,7 @@ DASH = "\u2013"
 MINUS = "\u00ac"
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|\d+(?:[.,/:]\d+)*|_+|[^\w\s.]")
+_ASCII_WORD = re.compile(r"[a-z]+(?:'[a-z]+)*|\d+(?:[.,/:]\d+)*|_+|[^\w\s.\x1c-\x1f]", re.ASCII)  # the same, faster
 _BLANK = re.compile(r"\[\*\*.*?\*\*\]|\*\*[a-z-]+(?:\[[^\]\n]*\])?")
 _ABBREVIATION = re.compile(
     r"\b(and/or|w/o|w/(?=\s)|r/o(?:'d)?|h/o|s/p|c/w|b/l|d/c|f/u|y/o|p/w|i/o|n/v|n/v/d|t/c|c/o|d/t|2/2|r/t|u/s|a/w|m/r/g|c/c/e|nt/nd)\b"
@@ -77,12 +78,12 @@ def fold(text: str) -> str:
 
 def split_words(folded: str) -> list[str]:
     """Words, numbers, blanks and single punctuation marks of a folded text. Full stops are dropped."""
-    return _WORD.findall(folded)
+    return (_ASCII_WORD if folded.isascii() else _WORD).findall(folded)
 
 
 def word_spans(folded: str) -> list[tuple[int, int]]:
     """(start, end) of each element of :func:`split_words`."""
-    return [m.span() for m in _WORD.finditer(folded)]
+    return [m.span() for m in (_ASCII_WORD if folded.isascii() else _WORD).finditer(folded)]
 
 
 def one_edit(a: str, b: str, swap_only: bool = False) -> bool:

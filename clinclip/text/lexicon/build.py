@@ -1,6 +1,6 @@
 """Compile the lexicon tables into a vocabulary and one Aho-Corasick automaton over words.
 
-Each word becomes one character of a private alphabet (variants, plurals and misspellings share the character of their
+Each word becomes a pair of symbols of a private alphabet (variants, plurals and misspellings share the pair of their
 canonical word), so the automaton runs over words: word boundaries and offsets come for free.
 """
 
@@ -18,8 +18,11 @@ from clinclip.text import roles
 from clinclip.text.lexicon.patterns import expand, plurals
 from clinclip.text.words import fold, one_edit, split_words
 
-UNKNOWN = "\x01"
-_FIRST = 0x100
+#: A word is two symbols, one of each row, because the automaton scans the successors of a state one by one: with
+#: one symbol a word, its first state would have thousands.
+_ROW = 72
+_HIGH, _LOW = 0x100, 0x200
+UNKNOWN = "\x01\x02"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Entry:
 
 
 class WordTable(dict[str, str]):
-    """Word -> character, growing by the words outside the vocabulary as they are met (bounded)."""
+    """Word -> pair of symbols, growing by the words outside the vocabulary as they are met (bounded)."""
 
     #: beyond this many entries new words are looked up each time
     MAX_SIZE = 200_000
@@ -81,9 +84,9 @@ class Lexicon:
     """The compiled tables.
 
     Attributes:
-        vocabulary: word -> character.
+        vocabulary: word -> pair of symbols.
         table: the same, tolerating one typing error in long nouns of findings and anatomy.
-        automaton: phrases as strings of word characters -> (number of words, Entry).
+        automaton: phrases as strings of word symbols -> (number of words - 1, Entry).
         normality: (anatomy group, predicate class) -> (concept, state name, rule).
     """
 
@@ -217,7 +220,7 @@ def lexicon() -> Lexicon:
     vocabulary = _vocabulary(builder, builder.entries)
     automaton = ahocorasick.Automaton()
     for key, entry in builder.entries.items():
-        automaton.add_word("".join(vocabulary[w] for w in key), (len(key), entry))
+        automaton.add_word("".join(vocabulary[w] for w in key), (len(key) - 1, entry))
     automaton.make_automaton()
     table = WordTable(vocabulary, (noun for noun in sorted(builder.nouns) if len(noun) >= 6))
     return Lexicon(vocabulary, table, automaton, {k: tuple(v) for k, v in normality.items()})
@@ -228,7 +231,8 @@ def _vocabulary(builder: _Builder, keys: Iterable[tuple[str, ...]]) -> dict[str,
     for key in keys:
         for word in key:
             if word not in vocabulary:
-                vocabulary[word] = chr(_FIRST + len(vocabulary))
+                high, low = divmod(len(vocabulary), _ROW)
+                vocabulary[word] = chr(_HIGH + high) + chr(_LOW + low)
     for variant, canonical in builder.variants.items():
         if canonical in vocabulary:
             vocabulary[variant] = vocabulary[canonical]
