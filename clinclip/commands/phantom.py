@@ -14,6 +14,7 @@ def main(argv: list[str]) -> int:
     _common(mimic)
     mimic.add_argument("--format", default="jpg", choices=("jpg", "dicom", "both"), help="image files to write (jpg)")
     mimic.add_argument("--reports", default="tree", choices=("tree", "zip", "both"), help="reports as files, zip, both")
+    mimic.add_argument("--release", default="2.1.0", choices=("2.0.0", "2.1.0"), help="release to imitate (2.1.0)")
     chexpert = commands.add_parser("chexpert", help="the layout of CheXpert, with the table of CheXpert Plus")
     _common(chexpert)
     chexpert.add_argument("--release", default="small", choices=("small", "full"), help="which release's names (small)")
@@ -44,7 +45,15 @@ def main(argv: list[str]) -> int:
     knobs = parse_knobs(args.knob)
     if args.command == "mimic-cxr":
         summary = generate_mimic_cxr(
-            args.out, args.studies, args.seed, knobs, args.workers, args.image_size, args.format, args.reports
+            args.out,
+            args.studies,
+            args.seed,
+            knobs,
+            args.workers,
+            args.image_size,
+            args.format,
+            args.reports,
+            args.release,
         )
     else:
         summary = generate_chexpert(

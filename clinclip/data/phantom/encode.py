@@ -42,7 +42,7 @@ def write_dicom(
     from clinclip.images.dicom import write_phantom_dicom
 
     rng = stream(seed, "dicom", study.index, image.number)
-    bits = rng.choice((12, 12, 12, 14, 15, 16))
+    bits = rng.choice((12, 12, 12, 13, 14, 15, 16))
     stored = (pixels.astype(np.uint32) << (bits - 12)).astype(np.uint16)
     inverted = rng.random() < 0.3
     if inverted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +16,40 @@ from clinclip.data.phantom.truth import StudyTruth
 from clinclip.data.phantom.world import Patient, Study, make_patient
 from clinclip.errors import ConfigError
 
-REPORTS_ROOT = "physionet.org/files/mimic-cxr/2.1.0"
-JPG_ROOT = "physionet.org/files/mimic-cxr-jpg/2.1.0"
+PROJECTS = "physionet.org/files"
+RELEASES = ("2.0.0", "2.1.0")
 FORMATS = ("jpg", "dicom", "both")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is written where.
+
+    Attributes:
+        out: root folder.
+        size: shorter side of the images.
+        image_format: "jpg", "dicom" or "both".
+        reports: "tree", "zip" or "both".
+        release: "2.0.0" or "2.1.0".
+    """
+
+    out: Path
+    size: int
+    image_format: str
+    reports: str
+    release: str
+
+    @property
+    def reports_root(self) -> str:
+        """Folder of MIMIC-CXR, relative to ``out``."""
+        return f"{PROJECTS}/mimic-cxr/{self.release}"
+
+    @property
+    def jpg_root(self) -> str:
+        """Folder of MIMIC-CXR-JPG, relative to ``out``."""
+        return f"{PROJECTS}/mimic-cxr-jpg/{self.release}"
+
+
 _VIEW_CODE = {"PA": "postero-anterior", "AP": "antero-posterior", "LATERAL": "lateral", "LL": "left lateral"}
 
 
@@ -30,9 +62,10 @@ def generate_mimic_cxr(
     image_size: int = 320,
     image_format: Literal["jpg", "dicom", "both"] = "jpg",
     reports: Literal["tree", "zip", "both"] = "tree",
+    release: Literal["2.0.0", "2.1.0"] = "2.1.0",
     progress: bool = True,
 ) -> PhantomSummary:
-    """Generate phantom studies in the layout of MIMIC-CXR and MIMIC-CXR-JPG 2.1.0.
+    """Generate phantom studies in the layout of MIMIC-CXR and MIMIC-CXR-JPG.
 
     The same arguments give the same bytes, at any number of workers and after any interruption: a second call goes on
     where the first stopped, and restores files that have gone since.
@@ -46,6 +79,7 @@ def generate_mimic_cxr(
         image_size: Shorter side of the images in pixels.
         image_format: What to write: JPGs, DICOMs (into the report tree, as PhysioNet does), or both.
         reports: Text files in the tree, ``mimic-cxr-reports.zip``, or both.
+        release: Which release to imitate; 2.0.0 has no radiologists' labels of the test set.
         progress: Show a progress bar.
 
     Returns:
@@ -62,7 +96,10 @@ def generate_mimic_cxr(
         raise ConfigError(f"--format {image_format!r} must be one of {', '.join(FORMATS)}")
     if reports not in {"tree", "zip", "both"}:
         raise ConfigError(f"--reports {reports!r} must be one of tree, zip, both")
+    if release not in RELEASES:
+        raise ConfigError(f"--release {release!r} must be one of {', '.join(RELEASES)}")
     out = Path(out)
+    target = Target(out, image_size, image_format, reports, release)
     members = plan(studies, seed, knobs)
     options: dict[str, Any] = {
         "seed": seed,
@@ -70,13 +107,14 @@ def generate_mimic_cxr(
         "image_size": image_size,
         "image_format": image_format,
         "reports": reports,
+        "release": release,
         "knobs": knobs.to_dict(),
     }
-    make = partial(_make, out, seed, knobs, image_size, image_format, reports)
+    make = partial(_make, target, seed, knobs)
     truths, written = run(out, "mimic-cxr", members, options, make, partial(_files, reports), workers, progress)
-    _write_tables(out, truths, seed, knobs)
+    _write_tables(target, truths, seed, knobs)
     if reports != "tree":
-        _write_zip(out, truths)
+        _write_zip(target, truths)
     finish(out, "mimic-cxr", options, truths, members)
     splits = {s: sum(t.split == s for t in truths) for s in ("train", "validate", "test")}
     return PhantomSummary(out, len(members), len(truths), sum(len(t.images) for t in truths), splits, written)
@@ -90,9 +128,7 @@ def _files(reports: str, truth: StudyTruth) -> Iterable[str]:
         yield from image["paths"]
 
 
-def _make(
-    out: Path, seed: int, knobs: PhantomKnobs, size: int, image_format: str, reports: str, members: list[Member]
-) -> list[StudyTruth]:
+def _make(target: Target, seed: int, knobs: PhantomKnobs, members: list[Member]) -> list[StudyTruth]:
     """Write the files of one chunk (in a worker process)."""
     import cv2
 
@@ -100,22 +136,12 @@ def _make(
     truths = []
     for m in members:
         patient = make_patient(m.index, m.first_study, m.studies, seed, knobs)
-        truths += [
-            _make_study(out, seed, knobs, size, image_format, reports, patient, s, m.split) for s in patient.studies
-        ]
+        truths += [_make_study(target, seed, knobs, patient, study, m.split) for study in patient.studies]
     return truths
 
 
 def _make_study(
-    out: Path,
-    seed: int,
-    knobs: PhantomKnobs,
-    size: int,
-    image_format: str,
-    reports: str,
-    patient: Patient,
-    study: Study,
-    split: str,
+    target: Target, seed: int, knobs: PhantomKnobs, patient: Patient, study: Study, split: str
 ) -> StudyTruth:
     from clinclip.data.phantom.encode import write_dicom, write_jpg
     from clinclip.data.phantom.render import render
@@ -123,25 +149,27 @@ def _make_study(
 
     page = write_report(patient, study, seed, knobs)
     folder = f"files/p{patient.subject_id[:2]}/p{patient.subject_id}"
-    report = f"{REPORTS_ROOT}/{folder}/s{study.study_id}.txt"
-    if reports != "zip":
-        atomic_write(out / report, page.text.encode())
+    report = f"{target.reports_root}/{folder}/s{study.study_id}.txt"
+    if target.reports != "zip":
+        atomic_write(target.out / report, page.text.encode())
     images = []
     for image in study.images:
-        exposure = render(patient, study, image, size, seed, knobs)
+        exposure = render(patient, study, image, target.size, seed, knobs)
         stem = f"{folder}/s{study.study_id}/{image.image_id}"
         paths = []
-        if image_format != "dicom":
-            paths.append(f"{JPG_ROOT}/{stem}.jpg")
-            write_jpg(out / paths[-1], exposure.pixels, equalise=True)
-        if image_format != "jpg":
-            paths.append(f"{REPORTS_ROOT}/{stem}.dcm")
-            write_dicom(out / paths[-1], exposure.pixels, patient, study, image, seed)
+        if target.image_format != "dicom":
+            paths.append(f"{target.jpg_root}/{stem}.jpg")
+            write_jpg(target.out / paths[-1], exposure.pixels, equalise=True)
+        if target.image_format != "jpg":
+            paths.append(f"{target.reports_root}/{stem}.dcm")
+            write_dicom(target.out / paths[-1], exposure.pixels, patient, study, image, seed)
         images.append(image_record(image, exposure, f"{stem}.jpg", paths))
-    return study_truth(patient, study, split, page, images, report if reports != "zip" else None, report_labels(page))
+    return study_truth(
+        patient, study, split, page, images, report if target.reports != "zip" else None, report_labels(page)
+    )
 
 
-def _write_tables(out: Path, truths: list[StudyTruth], seed: int, knobs: PhantomKnobs) -> None:
+def _write_tables(target: Target, truths: list[StudyTruth], seed: int, knobs: PhantomKnobs) -> None:
     """All tables of both downloads, sorted by patient and study as PhysioNet ships them."""
     ordered = sorted(truths, key=lambda t: (t.patient_id, t.study_id))
     records, study_list, metadata, split, names = [], [], [], [], []
@@ -153,7 +181,7 @@ def _write_tables(out: Path, truths: list[StudyTruth], seed: int, knobs: Phantom
             metadata.append(_metadata_row(t, i))
             split.append([i["image_id"], t.study_id, t.patient_id, t.split])
             names.append(i["path"])
-    reports, jpg = out / REPORTS_ROOT, out / JPG_ROOT
+    reports, jpg = target.out / target.reports_root, target.out / target.jpg_root
     _gz(reports / "cxr-record-list.csv.gz", ["subject_id", "study_id", "dicom_id", "path"], records)
     _gz(reports / "cxr-study-list.csv.gz", ["subject_id", "study_id", "path"], study_list)
     _gz(jpg / "mimic-cxr-2.0.0-metadata.csv.gz", list(_METADATA), metadata)
@@ -172,6 +200,8 @@ def _write_tables(out: Path, truths: list[StudyTruth], seed: int, knobs: Phantom
             values = [""] * len(MIMIC_LABELS) if i in blank else cells(labels, MIMIC_LABELS)
             rows.append([t.patient_id, t.study_id, *values])
         _gz(jpg / f"mimic-cxr-2.0.0-{tool}.csv.gz", ["subject_id", "study_id", *MIMIC_LABELS], rows)
+    if target.release == "2.0.0":
+        return
     # radiologists' labels of the test set: no noise, another name for lung opacity, no subject
     columns = ["Airspace Opacity" if c == "Lung Opacity" else c for c in MIMIC_LABELS]
     order = sorted(range(len(columns)), key=lambda i: columns[i])
@@ -204,7 +234,7 @@ def _gz(path: Path, header: list[str], rows: list[list[str]]) -> None:
     atomic_write(path, gzipped(csv_text(header, rows)))
 
 
-def _write_zip(out: Path, truths: list[StudyTruth]) -> None:
+def _write_zip(target: Target, truths: list[StudyTruth]) -> None:
     """``mimic-cxr-reports.zip`` with the reports' tree inside."""
     import io
     import zipfile
@@ -214,4 +244,4 @@ def _write_zip(out: Path, truths: list[StudyTruth]) -> None:
         for t in sorted(truths, key=lambda t: (t.patient_id, t.study_id)):
             name = f"files/p{t.patient_id[:2]}/p{t.patient_id}/s{t.study_id}.txt"
             archive.writestr(zipfile.ZipInfo(name, (2019, 9, 19, 0, 0, 0)), t.text)
-    atomic_write(out / REPORTS_ROOT / "mimic-cxr-reports.zip", buffer.getvalue())
+    atomic_write(target.out / target.reports_root / "mimic-cxr-reports.zip", buffer.getvalue())

@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 
 from clinclip.data.phantom import PhantomKnobs, generate_mimic_cxr, read_truth
-from clinclip.data.phantom.mimic_cxr import JPG_ROOT, REPORTS_ROOT
 from clinclip.errors import ConfigError, DataError
 from clinclip.findings import FINDINGS
 
 LABELS = sorted(FINDINGS)
+REPORTS_ROOT = "physionet.org/files/mimic-cxr/2.1.0"
+JPG_ROOT = "physionet.org/files/mimic-cxr-jpg/2.1.0"
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -212,3 +213,10 @@ def test_dicom_only_writes_no_jpg(tiny):
 def test_reading_truth_elsewhere_says_what_to_do(tmp_path):
     with pytest.raises(DataError, match="clinclip phantom"):
         list(read_truth(tmp_path))
+
+
+def test_release_two_zero_has_no_expert_labels(tiny):
+    out, _ = tiny(studies=3, release="2.0.0")
+    jpg = out / "physionet.org/files/mimic-cxr-jpg/2.0.0"
+    assert (jpg / "mimic-cxr-2.0.0-chexpert.csv.gz").is_file() and not list(jpg.glob("*test-set*"))
+    assert list((out / "physionet.org/files/mimic-cxr/2.0.0/files").rglob("s5*.txt"))

@@ -108,7 +108,7 @@ SPECIFIC: dict[str, dict[str, tuple[str, ...]]] = {
     "opacity": {
         "present": (
             "{np} {loc} {is} nonspecific",
-            "{np} {loc}, likely due to a combination of crowding of vessels and positioning",
+            "{np} {loc}, likely due to a combination of [crowding:O@1] of [vessels:A1] and positioning",
         ),
         "uncertain": (
             "(Questionable|Equivocal) {np} {loc} (may be|could be) artifactual",
@@ -139,16 +139,16 @@ SPECIFIC: dict[str, dict[str, tuple[str, ...]]] = {
     "edema": {
         "present": (
             "[Cephalization:O?h@v] of the [pulmonary:A~v] [vessels:Av] (indicates|is compatible with) {sev} <[pulmonary:Aa] [edema:Fh@a]>",
-            "[Kerley:O?h] B lines and peribronchial cuffing are compatible with {sev} <[interstitial:Aa] [edema:Fh@a]>",
+            "[Kerley:O?h] B lines and [peribronchial:A1] [cuffing:O?h@1] are compatible with {sev} <[interstitial:Aa] [edema:Fh@a]>",
             "[Indistinct:O?h@v] [pulmonary:A~v] [vasculature:Av] with {sev} <[edema:Fh]>",
-            "Perihilar haziness (indicating|consistent with) {sev} <[pulmonary:Aa] [edema:Fh@a]>",
+            "[Perihilar:A1] [haziness:O?h@1] (indicating|consistent with) {sev} <[pulmonary:Aa] [edema:Fh@a]>",
             "{?mild} The <[pulmonary:A~a] [vasculature:Aa] is {sevadv} [congested/engorged:Fh@a]>",
             "{?trace} The <[pulmonary:A~a] [vasculature:Aa] is {sevadv} [congested/engorged/prominent:Fh@a]>",
             "Findings (are|) (compatible|consistent) with {sev} <[congestive:F~h] [heart:Aa] [failure:Fh@a]>",
         ),
         "uncertain": (
-            "[Increased:O?h] interstitial markings may (represent|reflect) {sev} <[edema:Fh]>",
-            "Interstitial prominence, which may represent {sev} <[pulmonary:Aa] [edema:Fh@a]> or chronic change",
+            "[Increased:O?h@2] [interstitial:A~2] [markings:A2] may (represent|reflect) {sev} <[edema:Fh]>",
+            "[Interstitial:A1] [prominence:O?h@1], which may represent {sev} <[pulmonary:Aa] [edema:Fh@a]> or chronic change",
             "{@opacity}, could be {sev} <[edema:Fh]> or <pneumonia.U:[infection:U]>",
         ),
         "absent": (
@@ -161,7 +161,7 @@ SPECIFIC: dict[str, dict[str, tuple[str, ...]]] = {
         "present": (
             "{@opacity} (reflect{evidence.verb_s}|represent{evidence.verb_s}|{evidence.is} due to) <[atelectasis:Fh]>",
             "[Streaky/Linear:F~h] {np} {loc}",
-            "Low lung volumes with {np} {loc}",
+            "[Low:O@1] [lung:A~1] [volumes:A1] with {np} {loc}",
         ),
         "uncertain": (
             "{@opacity} (likely|most likely|probably) (reflect{evidence.verb_s}|represent{evidence.verb_s}) <[atelectasis:Fh]>",
@@ -199,7 +199,7 @@ SPECIFIC: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "hyperinflation": {
         "present": (
-            "The <[lungs:Aa] are [hyperinflated/hyperexpanded:Fh@a]> (with flattening of the diaphragms|)",
+            "The <[lungs:Aa] are [hyperinflated/hyperexpanded:Fh@a]> (with [flattening:O1@2] of the [diaphragms:A2]|)",
             "The <[lungs:Aa] are [hyperinflated:Fh@a]>, (compatible|consistent) with <hyperinflation.O:([COPD:O]|[chronic:O~1] [obstructive:O~1] [pulmonary:A2] [disease:O1@2]|[emphysema:O])>",
             "<[Lungs:Aa] are [hyperexpanded:Fh@a]>",
         ),
@@ -207,7 +207,7 @@ SPECIFIC: dict[str, dict[str, tuple[str, ...]]] = {
     "tortuous_aorta": {
         "present": (
             "The <[aorta:Aa] is (mildly|) [tortuous:Fh@a]>",
-            "The <[thoracic:A~a] [aorta:Aa] is [tortuous/unfolded:Fh@a]> (and calcified|)",
+            "The <[thoracic:A~a] [aorta:Aa] is [tortuous/unfolded:Fh@a]> (and [calcified:O@a]|)",
             "<[Calcifications:Fh@a] of the [aortic:A~a] [arch/knob:Aa]>",
             "[Atherosclerotic:F~h] <[calcification:Fh@a] of the [aorta:Aa]> is noted",
         ),
