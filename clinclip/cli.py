@@ -8,7 +8,10 @@ import inspect
 import logging
 import re
 import sys
+import tempfile
 import warnings
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -24,6 +27,7 @@ import clinclip.models
 import clinclip.optim
 from clinclip.data.datamodule import CXRDataModule
 from clinclip.errors import ConfigError
+from clinclip.export.checkpoint import RECORD, read_checkpoint
 from clinclip.module import ClinClipModule
 
 #: what restores the module from the hyperparameters of a checkpoint (Lightning's own function)
@@ -49,8 +53,14 @@ class ClinClipCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse; options for single target sources are applied afterwards, one by one."""
         if not isinstance(args, list):
-            super().parse_arguments(parser, args)
+            self.config = parser.parse_object(args) if args is not None else parser.parse_args()
+            self._parsed = self.config
             return
+        with tempfile.TemporaryDirectory() as folder:
+            self._parse_list(parser, _with_checkpoint(args, Path(folder) / "checkpoint.yaml"))
+        self._parsed = self.config
+
+    def _parse_list(self, parser: LightningArgumentParser, args: list[str]) -> None:
         overrides = [m for m in map(SOURCE_OPTION.fullmatch, args) if m]
         rest = [a for a in args if not SOURCE_OPTION.fullmatch(a)]
         print_config = bool(overrides) and "--print_config" in rest
@@ -84,7 +94,11 @@ class ClinClipCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Fill what is said once into both places, and refuse contradictions."""
+        # LightningCLI has meanwhile put the checkpoint's model options above the user's; here the user's win
+        seed = (self.config[self.subcommand] if self.subcommand else self.config)["seed_everything"]
+        self.config = self._parsed
         config = self.config[self.subcommand] if self.subcommand else self.config
+        config["seed_everything"] = seed
         self._link_tokenizer(config)
         self._link_image_size(config)
 
@@ -162,6 +176,22 @@ def build(args: ArgsType = None, run: bool = True) -> ClinClipCLI:
         load_from_checkpoint_support=False,
         parser_kwargs=parser_kwargs,
     )
+
+
+def _with_checkpoint(args: list[str], file: Path) -> list[str]:
+    """With ``--ckpt_path FILE`` the options of that run come first, so that everything else overrides them.
+
+    ``clinclip validate --ckpt_path FILE --data.manifests=[DIR]`` needs no configuration then.
+    """
+    given = [a.partition("=")[2] for a in args if a.startswith("--ckpt_path=")]
+    given += [b for a, b in pairwise(args) if a == "--ckpt_path"]
+    if not given or not Path(given[-1]).is_file() or args[0] not in SUBCOMMANDS:
+        return args
+    content = read_checkpoint(given[-1])
+    options = {"model": {k: v for k, v in content.get("hyper_parameters", {}).items() if k != "_instantiator"}}
+    options["data"] = {k: v for k in ("image_size", "max_tokens") if (v := content[RECORD].get(k)) is not None}
+    file.write_text(yaml.safe_dump(options), encoding="utf-8")
+    return [args[0], f"--config={file}", *args[1:]]
 
 
 def main(argv: list[str] | None = None) -> int:

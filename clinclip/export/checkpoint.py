@@ -41,8 +41,9 @@ class LoadedModel:
         image_size: side in pixels of the images it was trained on.
         max_tokens: length at which texts were cut.
         sha256: of the file (of the weights file, for an exported folder).
-        train: the training data: ``manifests`` (list of {hash, dataset, weight}), ``train_manifest_hash`` (hash of the
-            mixture or None), ``patients`` (int64 tensor of hashed training patients, or None), ``version`` of clinclip.
+        train: the training data: ``manifests`` (list of hashes), ``datasets`` (their names), ``train_manifest_hash``
+            (of the mixture, or None), ``patients`` (int64 tensor of hashed training patients, or None), ``version``
+            of clinclip.
         path: where it was loaded from.
     """
 
@@ -67,8 +68,7 @@ def training_record(model: DualEncoder, datamodule: Any) -> dict[str, Any]:
     except CheckpointError:
         spec = None
     tokenizer = getattr(datamodule, "tokenizer_", None)
-    header = dict(datamodule.train_header()) if hasattr(datamodule, "train_header") else {}
-    patients = header.pop("patients", None)
+    patients = getattr(datamodule, "train_patients", None)
     return {
         "format": FORMAT,
         "version": clinclip.__version__,
@@ -77,10 +77,10 @@ def training_record(model: DualEncoder, datamodule: Any) -> dict[str, Any]:
         "image_size": getattr(datamodule, "image_size", None),
         "max_tokens": getattr(datamodule, "max_tokens", None),
         "train": {
-            "manifests": [],
-            **header,
+            "manifests": [str(h) for h in getattr(datamodule, "manifest_hashes", ())],
+            "datasets": sorted({str(n) for m in getattr(datamodule, "manifests", ()) for n in m.frame["dataset"]}),
             "train_manifest_hash": getattr(datamodule, "train_manifest_hash", None),
-            "patients": torch.as_tensor(patients, dtype=torch.int64) if patients is not None else None,
+            "patients": torch.as_tensor(patients, dtype=torch.int64).clone() if patients is not None else None,
             "version": clinclip.__version__,
         },
     }
@@ -96,10 +96,23 @@ def load_model(path: str | os.PathLike[str]) -> LoadedModel:
     path = Path(path)
     if path.is_dir():
         return _load_folder(path)
+    content = read_checkpoint(path)
+    prefix = "model."
+    weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
+    return _assemble(content[RECORD], weights, str(path), sha256_of(path))
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The content of a Lightning checkpoint of clinclip, tensors on the CPU and mapped from the file.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, contains code, or was not written by clinclip.
+    """
+    path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"checkpoint {path} does not exist; give a .ckpt file or an exported folder")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"checkpoint {path} is refused, because loading it could run code: it is not a weights-only file "
@@ -110,9 +123,7 @@ def load_model(path: str | os.PathLike[str]) -> LoadedModel:
     record = content.get(RECORD) if isinstance(content, dict) else None
     if not isinstance(record, dict) or not isinstance(content.get("state_dict"), dict):
         raise CheckpointError(f"checkpoint {path} has no {RECORD!r} record: it was not written by clinclip fit")
-    prefix = "model."
-    weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
-    return _assemble(record, weights, str(path), sha256_of(path))
+    return content
 
 
 def save_model(loaded: LoadedModel, folder: str | os.PathLike[str], with_patients: bool = False) -> Path:

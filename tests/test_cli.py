@@ -1,0 +1,293 @@
+"""The command line: fit to a checkpoint, resume to the bit, retune by name, and errors that teach."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from clinclip.cli import build, explain, main
+from clinclip.errors import ConfigError, MissingFieldError
+from clinclip.export.checkpoint import load_model
+from clinclip.losses import Contrastive, NegationHardNegatives
+from clinclip.testing import tiny_manifest
+
+CONFIG = """
+seed_everything: 1
+trainer:
+  accelerator: cpu
+  devices: 1
+  max_epochs: 2
+  log_every_n_steps: 1
+  num_sanity_val_steps: 0
+  enable_progress_bar: false
+  enable_model_summary: false
+  logger: {class_path: CSVLogger, init_args: {save_dir: ROOT, name: run, version: ""}}
+  callbacks:
+    - class_path: ModelCheckpoint
+      init_args: {filename: "{epoch}", save_top_k: -1, save_last: true, monitor: val/retrieval/i2t_mrr, mode: max}
+data: {manifests: [MANIFEST], image_size: 32, batch_size: 4, max_tokens: 48, num_workers: 0, negations: 1, graphs: true}
+model:
+  model:
+    image_encoder: {name: test_resnet}
+    text_encoder:
+      name: tiny
+      model_kwargs: {hidden_size: 32, intermediate_size: 32, num_hidden_layers: 1, hidden_dropout_prob: 0.2}
+    graph_encoder: {hidden_size: 16}
+    embed_dim: 16
+  targets:
+    default:
+      sources: {text: TextSimilarity, clinical: ClinicalSimilarity}
+  losses:
+    contrastive: {class_path: Contrastive, init_args: {targets: default, candidates: NegatedReports}}
+    graph: {class_path: GraphAlignment, init_args: {weight: 0.5, targets: default}}
+"""
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory) -> Path:
+    return tiny_manifest(tmp_path_factory.mktemp("data") / "toy")
+
+
+@pytest.fixture
+def config(tmp_path, manifest, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "run.yaml"
+    path.write_text(CONFIG.replace("ROOT", str(tmp_path)).replace("MANIFEST", str(manifest)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, manifest) -> Path:
+    """A finished run of two epochs: its folder."""
+    root = tmp_path_factory.mktemp("trained")
+    path = root / "run.yaml"
+    path.write_text(CONFIG.replace("ROOT", str(root)).replace("MANIFEST", str(manifest)))
+    assert main(["fit", "--config", str(path)]) == 0
+    return root / "run"
+
+
+def printed(capsys, *args: str) -> dict:
+    """The configuration that these arguments amount to."""
+    with pytest.raises(SystemExit) as ended:
+        main(["fit", *args, "--print_config"])
+    assert ended.value.code == 0
+    return yaml.safe_load(capsys.readouterr().out)
+
+
+def test_fit_leaves_a_model_that_can_be_used(trained, manifest) -> None:
+    loaded = load_model(trained / "checkpoints" / "last.ckpt")
+    assert (loaded.image_size, loaded.max_tokens, loaded.model.embed_dim) == (32, 48, 16)
+    assert not loaded.model.training
+    encoding = loaded.tokenizer.encode(["No pneumothorax."], 48)[0]
+    assert len(encoding) > 3
+    assert loaded.train["datasets"] == ["toy"]
+    assert len(loaded.train["patients"]) == 16  # two thirds of 24 studies, one patient each
+    assert len(loaded.train["manifests"]) == 1
+    header = (trained / "metrics.csv").read_text().splitlines()[0].split(",")
+    for name in ("train/loss/total", "train/loss/graph", "train/loss/contrastive/negated_similarity", "train/lr"):
+        assert name in header
+    for name in ("val/retrieval/i2t_r1", "val/zero_shot/auroc_macro", "val/align/report_vs_negation"):
+        assert name in header
+    # the configuration is there, complete, and can be run again
+    assert (
+        yaml.safe_load((trained / "config.yaml").read_text())["model"]["losses"]["graph"]["init_args"]["weight"] == 0.5
+    )
+
+
+def test_resuming_equals_never_having_stopped(config, trained, tmp_path) -> None:
+    # dropout, schedules of learning rate and soft labels, and data order all continue
+    whole = torch.load(trained / "checkpoints" / "last.ckpt", weights_only=True)
+    first = trained / "checkpoints" / "epoch=0.ckpt"
+    assert torch.load(first, weights_only=True)["global_step"] * 2 == whole["global_step"]
+    assert main(["fit", "--config", str(config), f"--ckpt_path={first}"]) == 0
+    resumed = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert resumed["global_step"] == whole["global_step"]
+    for name, tensor in whole["state_dict"].items():
+        assert torch.equal(resumed["state_dict"][name], tensor), name
+
+
+def test_validate_needs_only_the_checkpoint_and_data(trained, config, manifest, capsys) -> None:
+    args = [f"--data.manifests=[{manifest}]", "--data.num_workers=0"]
+    args += ["--trainer.accelerator=cpu", "--trainer.logger=false", "--trainer.enable_progress_bar=false"]
+    assert main(["validate", f"--ckpt_path={trained / 'checkpoints' / 'last.ckpt'}", *args]) == 0
+    assert "val/retrieval/i2t_r1" in capsys.readouterr().out
+
+
+def test_options_of_the_user_win_over_those_of_the_checkpoint(trained, manifest, capsys) -> None:
+    checkpoint = trained / "checkpoints" / "last.ckpt"
+    losses = printed(capsys, f"--ckpt_path={checkpoint}", "--data.manifests=[x]", "--model.losses.graph.weight=0.125")
+    assert losses["model"]["losses"]["graph"]["init_args"]["weight"] == 0.125
+    assert losses["model"]["model"]["init_args"]["embed_dim"] == 16  # from the checkpoint
+    assert losses["data"]["max_tokens"] == 48
+    options = [f"--data.manifests=[{manifest}]", "--data.num_workers=0", "--trainer.logger=false"]
+    options += ["--trainer.accelerator=cpu", "--model.losses.graph.weight=0.125", "--seed_everything=5"]
+    cli = build(["validate", f"--ckpt_path={checkpoint}", *options])
+    assert cli.model.losses["graph"].weight == 0.125
+    assert cli.config["validate"]["seed_everything"] == 5
+
+
+def test_predict_writes_embeddings_once_an_image(trained, config, tmp_path) -> None:
+    args = ["predict", "--config", str(config), f"--ckpt_path={trained / 'checkpoints' / 'last.ckpt'}"]
+    args += ["--trainer.callbacks+=EmbeddingWriter", "--trainer.callbacks.path=out/embeddings.npz"]
+    assert main(args) == 0
+    data = np.load(tmp_path / "out" / "embeddings.npz")
+    assert data["image"].shape == data["text"].shape == (len(data["sample"]), 16)
+    assert len(np.unique(data["sample"])) == len(data["sample"]) == 8  # test split: 4 studies of two images
+    np.testing.assert_allclose(np.linalg.norm(data["image"], axis=1), 1, rtol=1e-5)
+
+
+LOSSES, SOURCES = "losses.{}.init_args.{}", "targets.default.init_args.sources.{}"
+
+
+@pytest.mark.parametrize(
+    ("option", "path", "value"),
+    [
+        ("losses.graph.weight=0.1", LOSSES.format("graph", "weight"), 0.1),
+        ("losses.graph=null", "losses.graph", None),
+        (
+            "losses.contrastive.candidates.columns=all",
+            LOSSES.format("contrastive", "candidates.init_args.columns"),
+            "all",
+        ),
+        ("losses.extra=Contrastive", "losses.extra.class_path", "clinclip.losses.Contrastive"),
+        ("targets.default=null", "targets.default", None),
+        ("targets.default.mix=0.2", "targets.default.init_args.mix", 0.2),
+        ("targets.default.sources.text.weight=2", SOURCES.format("text.init_args.weight"), 2.0),
+        ("targets.default.sources.clinical=null", SOURCES.format("clinical"), None),
+        (
+            "targets.default.sources.more=LabelEquality",
+            SOURCES.format("more.class_path"),
+            "clinclip.losses.LabelEquality",
+        ),
+        ("optimizer.lr=0.1", "optimizer.init_args.lr", 0.1),
+        ("model.graph_encoder=null", "model.init_args.graph_encoder", None),
+    ],
+)
+def test_terms_are_retuned_disabled_and_replaced_by_name(config, capsys, option, path, value) -> None:
+    found = printed(capsys, "--config", str(config), f"--model.{option}")["model"]
+    for key in path.split("."):
+        found = found[key]
+    assert found == value
+
+
+def test_replacing_a_term_keeps_nothing_of_the_old_one(config, capsys) -> None:
+    term = printed(capsys, "--config", str(config), "--model.losses.graph=NegationHardNegatives")["model"]["losses"][
+        "graph"
+    ]
+    assert term["class_path"] == "clinclip.losses.NegationHardNegatives"
+    assert "streams" not in term["init_args"]
+
+
+def test_environment_variables_set_options(config, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("CLINCLIP_FIT__DATA__MANIFESTS", '["/somewhere"]')
+    monkeypatch.setenv("CLINCLIP_FIT__DATA__SEED", "7")
+    text = config.read_text()
+    config.write_text("\n".join(line for line in text.splitlines() if not line.startswith("data:")))
+    found = printed(capsys, "--config", str(config))["data"]
+    assert (found["manifests"], found["seed"]) == (["/somewhere"], 7)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--model.losses.graph.weigth=3", ["weigth", "Did you mean 'weight'"]),
+        ("--model.model.image_encoder.nam=x", ["ImageEncoder", "Did you mean 'name'"]),
+        ("--trainer.max_epoch=3", ["unrecognized", "Did you mean 'trainer.max_epochs'"]),
+        ("--data.graph=true", ["Did you mean 'data.graphs'"]),
+        ("--model.losses.more=Contrastve", ["Did you mean 'Contrastive'"]),
+        ("--model.losses.graph.weight=heavy", ["weight", "heavy"]),
+    ],
+)
+def test_misspelled_options_are_explained(config, capsys, option, words) -> None:
+    assert main(["fit", "--config", str(config), option]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("clinclip fit: ")
+    assert len(error.splitlines()) <= 8, error
+    for word in words:
+        assert word in error
+
+
+def test_an_unknown_key_in_a_file_is_explained(config, capsys) -> None:
+    config.write_text(config.read_text().replace("image_size: 32", "image_sise: 32"))
+    assert main(["fit", "--config", str(config)]) == 2
+    assert "Did you mean 'data.image_size'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "error", "words"),
+    [
+        ("--data.graphs=false", MissingFieldError, r"model\.losses\.graph needs .*data\.graphs=true"),
+        ("--data.negations=0", MissingFieldError, r"data\.negations >= 1"),
+        ("--model.losses.graph.targets=soft", ConfigError, r"model\.losses\.graph\.targets='soft'.*\['default'\]"),
+        ("--data.tokenizer=other/tokenizer", ConfigError, "would not fit its embeddings"),
+        ("--model.model.image_encoder.image_size=64", ConfigError, "data.image_size=32"),
+        ("--model.targets.default.sources.other.weight=2", ConfigError, "has no 'other'"),
+        ("--data.max_tokens=600", ConfigError, "512 positions"),
+    ],
+)
+def test_contradictions_fail_before_training(config, option, error, words) -> None:
+    with pytest.raises(error, match=words):
+        main(["fit", "--config", str(config), option])
+
+
+def test_explain_drops_noise_only() -> None:
+    noise = "  Does not validate against any of the Union subtypes\n  Errors:\n"
+    message = f"Parser key \"a\":\n{noise}    - Expected a <class 'int'>"
+    assert explain(message) == "Parser key \"a\":\n    - Expected a <class 'int'>"
+    assert explain("something else") == "something else"
+
+
+def test_notebooks_build_without_running(config) -> None:
+    settings = yaml.safe_load(config.read_text())
+    settings["model"]["losses"] = {"contrastive": "Contrastive", "negation": {"class_path": "NegationHardNegatives"}}
+    cli = build(settings, run=False)
+    assert [type(t) for t in cli.model.losses.values()] == [Contrastive, NegationHardNegatives]
+    assert cli.datamodule.tokenizer == "tiny"
+    assert cli.model.model.image_encoder.image_size == 32
+    # plain values only: a checkpoint of this run loads without pickle
+    assert yaml.safe_dump(dict(cli.model.hparams))
+
+
+OWN = '''
+import torch
+
+from clinclip.losses import LossTerm
+from clinclip.types import Batch, Embeddings, LossOutput
+
+
+class UniformityLoss(LossTerm):
+    """Pushes the image embeddings of a batch apart (Wang and Isola, ICML 2020)."""
+
+    requires = frozenset({"embeddings.image"})
+
+    def __init__(self, sharpness: float = 2.0, weight: float = 1.0) -> None:
+        super().__init__(weight)
+        self.sharpness = sharpness
+
+    def compute(self, embeddings: Embeddings, batch: Batch, targets: None) -> LossOutput:
+        distances = torch.pdist(embeddings.image).square()
+        value = (-self.sharpness * distances).exp().mean().log()
+        return LossOutput(value, {"mean_distance": distances.mean().detach()})
+'''
+
+
+def test_a_users_own_loss_in_a_users_own_file(config, tmp_path, monkeypatch) -> None:
+    (tmp_path / "my_losses.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "my_losses", raising=False)
+    options = ["--model.losses.uniformity=my_losses.UniformityLoss", "--model.losses.uniformity.sharpness=3"]
+    assert main(["fit", "--config", str(config), *options, "--trainer.max_epochs=1"]) == 0
+    rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    assert "train/loss/uniformity" in rows[0].split(",")
+    assert "train/loss/uniformity/mean_distance" in rows[0].split(",")
+    saved = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert saved["hyper_parameters"]["losses"]["uniformity"]["class_path"] == "my_losses.UniformityLoss"
+    # and the model loads without the user's file: losses are no part of it
+    monkeypatch.delitem(sys.modules, "my_losses")
+    (tmp_path / "my_losses.py").unlink()
+    assert load_model(tmp_path / "run" / "checkpoints" / "last.ckpt").model.embed_dim == 16
