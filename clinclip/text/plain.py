@@ -16,19 +16,23 @@ from dataclasses import dataclass
 
 from clinclip.findings import LabelState
 from clinclip.text.nounphrases import SpanMention, words_of
-from clinclip.text.removal import prefix_end, restatements
+from clinclip.text.removal import in_order, prefix_end, restatements
 from clinclip.text.rewrite import match_initial, proposals
-from clinclip.text.subject import SILENT_RULES, Subject, claim, sentence_claims, statement_span
+from clinclip.text.subject import SILENT_RULES, Subject, claim, sentence_claims
 from clinclip.text.types import Assertion
 from clinclip.text.wordclasses import OTHER_NOUNS
 
 _TEMPORAL = re.compile(
     r"(?i)\b(?:unchang\w*|stable|new|newly|increas\w+|decreas\w+|worsen\w*|improv\w+|interval|persist\w*|again|prior|"
-    r"previous\w*|since|compar\w+|remain\w*|now|known|residual|resol\w+|progress\w*|enlarging|enlargement|developing|"
-    r"redemonstrat\w+|still|similar|constant|change[ds]?|earlier|before|longer|larger|smaller|regress\w*|diminish\w*|"
-    r"recent|today|removed|removal|withdrawn|currently|current|preceding|last|evolving|reaccumulat\w*|clearing|cleared|more|less)\b|_{2,}"
+    r"previous\w*|since|compar\w+|remain\w*|now|known|residual|resol\w+|progress\w*|enlarging|developing|"
+    r"redemonstrat\w+|still|similar|constant|changed?|earlier|before|longer|larger|smaller|regress\w*|diminish\w*|"
+    r"recent|same appearance|today|removed|removal|withdrawn|currently|current|preceding|last|evolving|reaccumulat\w*|"
+    r"clearing|cleared|more|less)\b|_{2,}"
 )
-_OPENING = re.compile(r"(?i)^(?:also|additionally|in addition|again|once again|as before|incidentally)\b,?\s*")
+_OPENING = re.compile(
+    r"(?i)^(?:(?:also|additionally|in addition|again|once again|as before|incidentally)\b,?\s*)?"
+    r"(?:(?:seen|noted|demonstrated|identified|visualized)\s+(?:is|are)\s+)?"
+)
 #: Words that can be struck out where they stand.
 _STRIKE = (
     re.compile(
@@ -36,8 +40,9 @@ _STRIKE = (
         r"reduction)\s+(?:of|in)\s+(?:the\s+|an?\s+)?"
     ),
     re.compile(
-        r"(?i),?\s*\b(?:as\s+)?(?:when\s+)?(?:compar(?:ed|ison)\s+(?:to|with)|since|from|than)\s+(?:the\s+|a\s+)?(?:\w+\s+)?"
-        r"(?:prior|previous|earlier|preceding|recent|last|_{2,})(?:\s+(?:study|exam\w*|radiograph\w*|film|image\w*|one))?"
+        r"(?i),?\s*\b(?:as\s+)?(?:when\s+)?(?:compar(?:ed|ison)\s+(?:to|with)|since|from|than)\s+(?:the\s+|a\s+)?"
+        r"(?:\w+\s+)?(?:prior|previous|earlier|preceding|recent|last|_{2,})"
+        r"(?:\s+(?:study|exam\w*|radiograph\w*|film|image\w*|one))?"
         r"(?:\s+(?:from|of|on|dated)\s+_{2,})?"
     ),
     re.compile(r"(?i),?\s*\b(?:in the interval|as before|as on the prior|since _{2,}|from _{2,})"),
@@ -46,15 +51,18 @@ _STRIKE = (
     ),
     re.compile(
         r"(?i)\b(?:(?:previously|again)\s+(?:seen|noted|described|identified)|unchanged|stable|newly|new|interval|known|"
-        r"increasing|decreasing|worsening|improving|enlarging|persistent|persisting|residual|increased|decreased|improved|"
+        r"increasing|decreasing|worsening|improving|enlarging|persistent|persisting|residual|increased|decreased|"
+        r"improved|previous|prior|"
         r"developing|currently|now|again|still|evolving)\s+"
     ),
 )
+_BROKEN = re.compile(r"(?i)\b(?:has|have|had)\s*(?:in|of|with|from|at|and|but|by|[,.;])(?:\s|$)")
 _DANGLING = re.compile(
     r"(?i)\b(?:is|are|was|were|has|have|remains?|appears?|been|not|the|a|an|of|in|with|and|or|but)\s*\.?$"
 )
 _REMARK = re.compile(
-    r"(?i)\b(?:views?|technique|portable|semi-?erect|upright|supine|projection|position(?:ing|ed)?|rotat\w+|inspirat\w+|"
+    r"(?i)\b(?:views?|technique|portable|semi-?erect|upright|supine|projection|position(?:ing|ed)?|rotat\w+|"
+    r"inspirat\w+|"
     r"obtained|performed|exam\w*|study|radiograph\w*|film|image[sd]?|comparison|recommend\w*|discuss\w*|communicat\w*|"
     r"notif\w*|telephone\w*|dr\.?|reviewed|correlat\w*|follow-?up|procedure|habitus|limit\w*|evaluat\w*)\b"
 )
@@ -119,10 +127,20 @@ def plain_sentences(report: str) -> tuple[list[PlainSentence], Counter[str]]:
 
 
 def _units(mentions: Sequence[Assertion]) -> list[list[Assertion]]:
-    """Mentions of the same words belong together ("lungs are clear" denies several findings at once)."""
+    """Mentions of the same words belong together, and neighbours that say the same.
+
+    "Lungs are clear" denies several findings at once; "internal jugular" and "Swan-Ganz catheter" are one device.
+    """
     units: list[list[Assertion]] = []
     for assertion in sorted(mentions, key=lambda a: (a.start, a.end)):
-        if units and units[-1][0].start == assertion.start and units[-1][0].end == assertion.end:
+        last = units[-1][-1] if units else None
+        same = last is not None and (last.start, last.end) == (assertion.start, assertion.end)
+        joined = (
+            last is not None
+            and 0 <= assertion.start - last.end <= 1
+            and (last.finding, last.state) == (assertion.finding, assertion.state)
+        )
+        if same or joined:
             units[-1].append(assertion)
         else:
             units.append([assertion])
@@ -140,15 +158,16 @@ def _outside(sentence: str) -> str | None:
 
 def _isolate(sentence: str, offset: int, mentions: Sequence[Assertion], unit: Sequence[Assertion]) -> str | None:
     """The sentence that says of this unit, and of nothing else, what the report says."""
-    spans = []
-    for assertion in sorted(mentions, key=statement_span):
-        start, end = statement_span(assertion)
-        spans.append(SpanMention(start - offset, end - offset, assertion not in unit))
+    ordered, places = in_order(mentions)
+    spans = [
+        SpanMention(start - offset, end - offset, a not in unit)
+        for a, (start, end) in zip(ordered, places, strict=True)
+    ]
     if all(not s.doomed for s in spans):
         texts = [sentence]
     else:
         texts = [p.text for p in proposals(sentence, spans)]
-    texts += [p.text for p in restatements(sentence, spans, unit)]
+    texts += [p.text for p in restatements(sentence, spans, [a for a in ordered if a in unit])]
     wanted = Counter(claim(a)[:3] for a in unit)
     best: tuple[int, str] | None = None
     for text in texts:
@@ -172,6 +191,7 @@ def _tidy(text: str) -> str:
 def _without_past(text: str) -> str:
     """Strike out words of comparison; "" when that leaves a sentence without its predicate."""
     whole = text = " ".join(text.split())
+    text = re.sub(r"(?i)\bremains\b", "is", re.sub(r"(?i)\bremain\b", "are", text))
     for pattern in _STRIKE:
         text = pattern.sub("" if pattern.pattern.startswith("(?i),") else " ", text)
     text = " ".join(text.split()).replace(" ,", ",").replace(" .", ".")
@@ -179,7 +199,7 @@ def _without_past(text: str) -> str:
         text = re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", text)
         text = re.sub(r"\b([Aa])n (?=[b-df-hj-np-tv-z])", r"\1 ", text)
     tidy = _tidy(text)
-    return "" if _DANGLING.search(tidy) else tidy
+    return "" if _DANGLING.search(tidy) or _BROKEN.search(tidy) else tidy
 
 
 def plain_report(sentences: Sequence[PlainSentence]) -> str:

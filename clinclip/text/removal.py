@@ -16,7 +16,7 @@ from clinclip.findings import LabelState
 from clinclip.text.compounds import split_compounds
 from clinclip.text.nounphrases import SpanMention, noun_phrases, words_of
 from clinclip.text.rewrite import Proposal, match_initial, proposals
-from clinclip.text.subject import Claim, Subject, claim, sentence_claims, statement_span
+from clinclip.text.subject import Claim, Subject, claim, sentence_claims, statement_spans
 from clinclip.text.types import Assertion
 from clinclip.text.wordclasses import ANAPHORA, DETERMINERS, FINITE
 
@@ -109,8 +109,11 @@ def _change_sentence(
 ) -> SentenceChange:
     begin = prefix_end(text, *span, mentions)
     sentence = text[begin : span[1]]
-    ordered = sorted(mentions, key=statement_span)
-    spans = [_span(a, begin, (a.start, a.end, a.concept) in gone) for a in ordered]
+    ordered, places = in_order(mentions)
+    spans = [
+        SpanMention(start - begin, end - begin, (a.start, a.end, a.concept) in gone)
+        for a, (start, end) in zip(ordered, places, strict=True)
+    ]
     survivors = [a for a, s in zip(ordered, spans, strict=True) if not s.doomed]
     targets = {a.finding for a, s in zip(ordered, spans, strict=True) if s.doomed}
     best: tuple[int, Proposal] | None = None
@@ -140,9 +143,10 @@ def _ways(
     yield from restatements(sentence, spans, survivors)
 
 
-def _span(assertion: Assertion, offset: int, doomed: bool) -> SpanMention:
-    start, end = statement_span(assertion)
-    return SpanMention(start - offset, end - offset, doomed)
+def in_order(mentions: Sequence[Assertion]) -> tuple[list[Assertion], list[tuple[int, int]]]:
+    """The mentions of a sentence in order of their statements, and the words of each."""
+    pairs = sorted(zip(statement_spans(mentions), range(len(mentions)), strict=True))
+    return [mentions[n] for _, n in pairs], [span for span, _ in pairs]
 
 
 def _loss(text: str, survivors: Sequence[Assertion], targets: set[str | None]) -> int | None:
@@ -171,7 +175,7 @@ def restatements(sentence: str, spans: Sequence[SpanMention], survivors: Sequenc
     kept = [s for s in spans if not s.doomed]
     final = sentence[len(sentence.rstrip().rstrip(".!?")) :] or ""
     items = noun_phrases(words_of(sentence), kept)
-    ordered = sorted(survivors, key=statement_span)
+    ordered = survivors
     phrases: dict[int, str] = {}
     for number, assertion in enumerate(ordered):
         phrase = sentence[kept[number].start : kept[number].end]
@@ -231,8 +235,9 @@ def _change_dependent(text: str, span: tuple[int, int], mentions: Sequence[Asser
     if not mentions:
         return SentenceChange(span[0], span[1], "", True, span[0])
     sentence = text[span[0] : span[1]]
-    spans = [_span(a, span[0], False) for a in sorted(mentions, key=statement_span)]
-    for proposal in restatements(sentence, spans, mentions):
+    ordered, places = in_order(mentions)
+    spans = [SpanMention(start - span[0], end - span[0], False) for start, end in places]
+    for proposal in restatements(sentence, spans, ordered):
         if _loss(proposal.text, mentions, set()) is not None:
             return SentenceChange(span[0], span[1], proposal.text, True, span[0])
     return None

@@ -43,7 +43,7 @@ _BREAK = re.compile(
 _HAS_FINITE = re.compile(rf"(?i)\b(?:{_FINITE})\b")
 _COORD = re.compile(
     r"(?is)\s*(?:,\s*(?P<c1>and/or|and|or|as well as|plus|versus|vs\.?|&)?|(?P<c2>and/or|and|or|as\s+well\s+as|plus|"
-    r"versus|vs\.?|&|/))\s*(?:also\s+)?"
+    r"versus|vs\.?|&|/))\s*(?:(?:also|possibly|probably|likely|perhaps)\s+)?"
 )
 _ADDITIVE = re.compile(
     r"(?is),?\s*(?:\band\s+)?(?:along\s+with|together\s+with|in\s+addition\s+to|accompanied\s+by"
@@ -109,6 +109,8 @@ def _split_final(sentence: str) -> tuple[str, str]:
 
 def _finish(text: str, sentence: str, final: str) -> str:
     text = _opened(text.strip().lstrip(",;").strip())
+    if not _HAS_FINITE.search(text):  # the clause that it was an exception to is gone
+        text = re.sub(r"(?i)^(?:except for|aside from|other than|apart from|with the exception of)\s+", "", text)
     if not text:
         return ""
     if re.match(r"(?i)an?\s", text) and not _HAS_FINITE.search(text) and _HAS_FINITE.search(sentence):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache, cached_property, lru_cache
 from typing import Any
 
@@ -41,6 +41,25 @@ def statement_span(assertion: Assertion) -> tuple[int, int]:
     if a.cue_start is None or a.cue_end is None or a.rule not in anatomy_rules():
         return a.start, a.end
     return min(a.start, a.cue_start), max(a.end, a.cue_end)
+
+
+def statement_spans(assertions: Sequence[Assertion]) -> list[tuple[int, int]]:
+    """The words of each statement of a sentence.
+
+    Statements that share a predicate ("heart size and mediastinal contours are normal") keep their anatomy alone, so
+    that one can be told from the other; two readings of the same words keep them all.
+    """
+    whole = [statement_span(a) for a in assertions]
+    spans: list[tuple[int, int]] = []
+    for number, (start, end) in enumerate(whole):
+        a = assertions[number]
+        shared = any(
+            start < whole[n][1] and whole[n][0] < end and (b.start, b.end) != (a.start, a.end)
+            for n, b in enumerate(assertions)
+            if n != number
+        )
+        spans.append((a.start, a.end) if shared else (start, end))
+    return spans
 
 
 @lru_cache(maxsize=1 << 16)

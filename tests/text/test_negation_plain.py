@@ -90,3 +90,17 @@ def test_reports_without_an_item() -> None:
     assert make_item("Endotracheal tube in place. Possible edema.") == NOTHING_POSITIVE
     assert make_item("") == NOTHING_POSITIVE
     assert "implies" in str(make_item("Left opacity, which may represent atelectasis or consolidation."))
+
+
+def test_statements_that_share_their_predicate_are_told_apart() -> None:
+    assert sentences("The cardiac, mediastinal and hilar contours are normal.")[0] == "The cardiac contours are normal."
+    assert sentences("Degenerative changes of the spine. Cardiac enlargement.") == [
+        "Degenerative changes of the spine.",
+        "Cardiac enlargement.",
+    ]
+    assert sentences("The heart remains enlarged, unchanged from ___.") == ["The heart is enlarged."]
+    assert sentences("The pneumothorax has decreased in size.") == ["Pneumothorax."]
+    assert sentences("Except for a left effusion, no edema is seen.") == [
+        "There is a left effusion.",
+        "No edema is seen.",
+    ]
