@@ -102,15 +102,17 @@ def overall_table(items: AlignItems) -> TableSpec:
     names, values = _matrix(items)
     found = [f for f in range(len(FINDINGS)) if (items.finding == f).any()]
 
+    members = [items.finding == f for f in found]
+    # findings that have the outcome at all, (findings, outcomes); the same ones count in every resample
+    known = np.array([~np.isnan(values[m]).all(0) for m in members]).reshape(-1, len(names))
+
     def statistic(weights: np.ndarray) -> np.ndarray:
         micro = weighted_means(values, weights)
-        each = [weighted_means(values[items.finding == f], weights[:, items.finding == f]) for f in found]
-        if not each:
+        if not members:
             return np.concatenate([micro, np.full_like(micro, np.nan)], axis=1)
-        stacked = np.stack(each)
-        known = ~np.isnan(stacked)
+        each = np.stack([weighted_means(values[m], weights[:, m]) for m in members], axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            macro = np.where(known, stacked, 0.0).sum(0) / known.sum(0)
+            macro = np.where(known, each, 0.0).sum(1) / known.sum(0)
         return np.concatenate([micro, macro], axis=1)
 
     columns = tuple(TITLES[n] for n in names)

@@ -61,9 +61,8 @@ def _label_statistic(found: np.ndarray, true: np.ndarray) -> Callable[[np.ndarra
         fn = weights @ (~found & true).astype(np.float64)
         micro = f1(tp.sum(1), fp.sum(1), fn.sum(1))
         each = f1(tp[:, defined], fp[:, defined], fn[:, defined])
-        known = ~np.isnan(each)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            macro = np.where(known, each, 0.0).sum(1) / known.sum(1)
+        # the same findings in every resample
+        macro = each.mean(1) if len(defined) else np.full(len(weights), np.nan)
         return np.stack([micro, macro], axis=1)
 
     return statistic

@@ -21,11 +21,13 @@ def _interval(cell: Interval, style: Style) -> str:
     return f"{number(cell.low, style)} to {number(cell.high, style)}"
 
 
-def _td(cell: Interval, style: Style) -> str:
+def _td(cell: Interval, style: Style, count_undefined: bool) -> str:
     inner = number(cell.value, style)
     between = _interval(cell, style)
     if between:
         inner += f"<small>{between}</small>"
+    if count_undefined and cell.undefined and between:
+        inner += f'<span class="note">not in {cell.undefined:,} resamples</span>'
     kind = ""
     if style.sign and not math.isnan(cell.low) and (cell.low > 0 or cell.high < 0):
         kind = ' class="apart"'
@@ -39,10 +41,16 @@ def _table(table: Table) -> str:
     body = []
     for row in table.rows:
         mean = row.label.startswith(("macro", "mean", "all items"))
-        note = f'<span class="note">{escape(row.note)}</span>' if row.note else ""
+        # said once a row where it holds for all of its numbers
+        missing = {cell.undefined for cell in row.cells.values() if not math.isnan(cell.low)}
+        together = len(missing) == 1
+        remarks = [row.note] if row.note else []
+        if together and max(missing):
+            remarks.append(f"not in {max(missing):,} resamples")
+        note = "".join(f'<span class="note">{escape(remark)}</span>' for remark in remarks)
         cells = [f"<td>{escape(row.label)}{note}</td>"]
         cells += [f'<td class="count">{row.counts[c]:,}</td>' if c in row.counts else "<td></td>" for c in counts]
-        cells += [_td(row.cells[c], table.style(c)) for c in table.columns]
+        cells += [_td(row.cells[c], table.style(c), not together) for c in table.columns]
         body.append(f"<tr{' class=mean' if mean else ''}>{''.join(cells)}</tr>")
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
 

@@ -119,7 +119,8 @@ class Evaluation:
             return "No intervals (0 resamples)."
         return (
             f"In brackets: {100 * p.level:g} % intervals, percentile bootstrap over patients, "
-            f"{p.resamples:,} resamples, seed {p.seed}."
+            f"{p.resamples:,} resamples, seed {p.seed}; a resample in which a number does not exist is left out of its "
+            "interval."
         )
 
 

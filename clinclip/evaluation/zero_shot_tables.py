@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,11 +16,9 @@ from clinclip.evaluation.thresholds import best_threshold, confusion, f1, mcc
 from clinclip.findings import CHEXPERT_FIVE
 
 
-def _nanmean(values: np.ndarray) -> np.ndarray:
-    """Mean over the last axis without NaN; NaN where all are, quietly."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return np.nanmean(values, axis=-1)
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the last axis: NaN where any is, so that a macro mean has the same findings in every resample."""
+    return values.mean(axis=-1) if values.shape[-1] else np.full(values.shape[:-1], np.nan)
 
 
 def _ranking(columns: Sequence[SortedScores], macros: Sequence[np.ndarray]) -> Statistic:
@@ -31,7 +28,7 @@ def _ranking(columns: Sequence[SortedScores], macros: Sequence[np.ndarray]) -> S
         area = np.stack([c.auroc(weights) for c in columns], axis=1)
         precision = np.stack([c.average_precision(weights) for c in columns], axis=1)
         both = np.stack([area, precision], axis=2)
-        means = [_nanmean(both[:, m].transpose(0, 2, 1))[:, None] for m in macros]
+        means = [_mean(both[:, m].transpose(0, 2, 1))[:, None] for m in macros]
         return np.concatenate([both, *means], axis=1).reshape(len(weights), -1)
 
     return statistic
@@ -88,7 +85,7 @@ def operating_table(
             second = mcc(*confusion(margins >= cut["mcc"], labels, weights))
         both = np.stack([first, second], axis=2)
         both[:, [i for i in range(len(findings)) if i not in defined]] = np.nan
-        macro = _nanmean(both[:, defined].transpose(0, 2, 1))[:, None]
+        macro = _mean(both[:, defined].transpose(0, 2, 1))[:, None]
         return np.concatenate([both, macro], axis=1).reshape(len(weights), -1)
 
     rows = []
@@ -119,7 +116,7 @@ def calibration_table(probability: np.ndarray, labels: np.ndarray, findings: Seq
     def statistic(weights: np.ndarray) -> np.ndarray:
         each = [expected_calibration_error(probability[:, i], labels[:, i], weights) for i in known]
         values = np.stack([*each], axis=1) if each else np.zeros((len(weights), 0))
-        mean = _nanmean(values)[:, None] if known else np.full((len(weights), 1), np.nan)
+        mean = _mean(values)[:, None] if known else np.full((len(weights), 1), np.nan)
         return np.concatenate([values, mean], axis=1)
 
     counts = [{"labelled": int((~np.isnan(labels[:, i])).sum())} for i in known]
