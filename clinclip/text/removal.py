@@ -119,6 +119,8 @@ def _change_sentence(
     best: tuple[int, Proposal] | None = None
     for proposal in _ways(sentence, spans, ordered, survivors):
         loss = _loss(proposal.text, survivors, targets)
+        if loss is not None and proposal.how == "restated":
+            loss += 1  # a cut keeps more words
         if loss is not None and (best is None or loss < best[0]):
             best = (loss, proposal)
         if loss == 0:
@@ -159,7 +161,14 @@ def _loss(text: str, survivors: Sequence[Assertion], targets: set[str | None]) -
     asserted = {LabelState.PRESENT, LabelState.UNCERTAIN}
     if any(c[1] in targets and c[2] in asserted and _core(c) not in said for c in now):
         return None
-    return sum((Counter(before) - Counter(now)).values())
+    pairs = zip(sorted(before, key=_core), sorted(now, key=_core), strict=True)  # sorting keeps the order of equals
+    return sum(_lost(old, new) for old, new in pairs)
+
+
+def _lost(old: Claim, new: Claim) -> int:
+    """Qualities that a claim lost (2 each), or took over from what left (1 each; a shared change is no loss)."""
+    lost = sum(2 for a, b in zip(old[3:], new[3:], strict=True) if a and a != b)
+    return lost + sum(1 for a, b in zip(old[3:6], new[3:6], strict=True) if b and not a)
 
 
 def _core(found: Claim) -> tuple[str, LabelState]:
