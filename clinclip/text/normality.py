@@ -70,7 +70,10 @@ def _backward_subjects(c: Clauses, i: int) -> tuple[list[int], bool]:
     """Subjects before a predicate, and whether a "not" stands between."""
     subjects: list[int] = []
     negated = False
-    shared = i > 0 and c.E[i - 1] == c.S[i] and bool(c.F[i - 1] & (_LIST | r.END))
+    k = i
+    while k > 0 and c.E[k - 1] == c.S[k] and c.F[k - 1] & (r.NEG_NOT | r.ADVERB):
+        k -= 1
+    shared = k > 0 and c.E[k - 1] == c.S[k] and bool(c.F[k - 1] & (_LIST | r.END))  # "is midline and not widened"
     verb = False
     j = i - 1
     while j >= 0:

@@ -14,7 +14,9 @@ from clinclip.text.types import Assertion
 from clinclip.text.words import fold, split_words, word_spans
 
 _RANK = {LabelState.NOT_MENTIONED: 0, LabelState.ABSENT: 1, LabelState.UNCERTAIN: 2, LabelState.PRESENT: 3}
-_TARGET = Entry("(phrase)", r.CONCEPT, (Concept("(phrase)", None, (), frozenset()),))
+_CONCEPT = (Concept("(phrase)", None, (), frozenset()),)
+#: what the first word of a phrase may tell about the statement it begins: "no masses, normal tone"
+_OPENING = r.EXISTING | r.PREDICATE
 #: Stands for the phrase's own words, so that no cue is found inside it.
 _MASK = "\x02"
 
@@ -22,7 +24,8 @@ _MASK = "\x02"
 def _clauses(words: list[str], start: int, end: int) -> Clauses:
     masked = [*words[:start], *[_MASK] * (end - start), *words[end:]]
     hits = find_hits(masked, lexicon())
-    hits.append((start, end, _TARGET))
+    opening = next((e.flags & _OPENING for s, _, e in find_hits(words[start:end], lexicon()) if s == 0), 0)
+    hits.append((start, end, Entry("(phrase)", r.CONCEPT | opening, _CONCEPT)))
     hits.sort(key=lambda hit: hit[0])
     return Clauses(hits, len(words))
 

@@ -7,6 +7,7 @@ cached by the folded sentence. Positions in a reading are word numbers; :mod:`cl
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
 from clinclip.findings import LabelState
 from clinclip.text import roles as r
@@ -87,7 +88,7 @@ def read_words(words: list[str]) -> tuple[list[Mention], list[Cue]]:
             mentions.append(Mention(concept, start, end, state, rule, cue_start, cue_end))
     if content & r.OR and len(mentions) > 1:
         _alternatives(mentions, clauses)
-    mentions.sort(key=lambda m: (m.start, m.end))
+    mentions.sort(key=_place)
     return mentions, cues
 
 
@@ -113,18 +114,26 @@ def _mention(concept: Concept, start: int, end: int, cue: Cue | None, question: 
 
 
 def _alternatives(mentions: list[Mention], clauses: Clauses) -> None:
-    """ "Atelectasis or pneumonia": each of two alternatives is uncertain unless a cue says more."""
-    stated = sorted((m for m in mentions if m.rule == "stated"), key=lambda m: m.start)
-    for left, right in zip(stated, stated[1:], strict=False):
-        between = [(f, i) for i, f in enumerate(clauses.F) if left.end <= clauses.S[i] and clauses.E[i] <= right.start]
+    """ "Atelectasis or pneumonia", "edema versus infection": each of two alternatives is uncertain unless a cue says more."""
+    ordered = sorted(mentions, key=_place)
+    for left, right in pairwise(ordered):
+        if left.rule != "stated" or right.state is LabelState.ABSENT or left.end > right.start:
+            continue
+        between = [i for i, s in enumerate(clauses.S) if left.end <= s < right.start]
         flags = 0
-        for f, _ in between:
-            flags |= f
-        if flags & r.OR and not flags & (r.VERB | r.END | r.EXCEPT | r.AND | r.WITH):
-            cue = next(i for f, i in between if f & r.OR)
-            for m in (left, right):
+        for i in between:
+            flags |= clauses.F[i]
+        if not flags & r.OR or flags & (r.VERB | r.END | r.EXCEPT | r.AND | r.WITH):
+            continue
+        cue = next(i for i in between if clauses.F[i] & r.OR)
+        for m in (left, right):
+            if m.rule == "stated":
                 m.state, m.rule = LabelState.UNCERTAIN, "alternative"
                 m.cue_start, m.cue_end = clauses.S[cue], clauses.E[cue]
+
+
+def _place(mention: Mention) -> tuple[int, int]:
+    return mention.start, mention.end
 
 
 def sentence_key(folded: str) -> str:

@@ -33,6 +33,9 @@ _CLOSING = (
 )  # fmt: skip
 
 
+_DEGREE_NOUNS = frozenset({"suspicion", "probability", "likelihood", "concern"})
+
+
 class Clauses:
     """Lexicon hits of a sentence, in order, as parallel lists, and the walks over them.
 
@@ -58,7 +61,19 @@ class Clauses:
         for i, flags in enumerate(self.F):
             if flags & _ANY_CUE and i > skip:
                 skip = max(skip, self._cue(i, flags, found))
+        if len(found) > 1:
+            self._cancel(found)
         return found
+
+    def _cancel(self, found: list[Cue]) -> None:
+        """ "cannot walk without pain": a "without" that is itself denied affirms."""
+        outer: Cue | None = None
+        for cue in found:
+            if outer is not None and cue.rule == "without" and outer.end <= cue.start < outer.high:
+                between = [f for f, s in zip(self.F, self.S, strict=True) if outer.end <= s < cue.start]
+                if not any(f & (_CONJUNCTION | r.CONCEPT) for f in between):
+                    cue.kind, cue.state, cue.rule = r.PSEUDO, PRESENT, "not-without"
+            outer = cue if cue.kind == r.NEG_PRE and cue.rule == "denied-verb" else None
 
     def _cue(self, i: int, flags: int, found: list[Cue]) -> int:
         """Append the cues that the hit makes; returns the last hit that they use."""
@@ -139,8 +154,9 @@ class Clauses:
     def _not(self, i: int, found: list[Cue]) -> int:
         """ "not", "no longer", "cannot": what follows decides the direction."""
         S, E, F = self.S, self.E, self.F
-        k, at = i + 1, E[i]
+        k, at, before = i + 1, E[i], 0
         while k < self._n and S[k] == at and F[k] & r.ADVERB and not F[k] & r.SEEN:
+            before |= F[k] & r.PRIOR
             at = E[k]
             k += 1
         flags = F[k] if k < self._n and S[k] == at else 0
@@ -154,7 +170,10 @@ class Clauses:
             rule = "not-changed" if flags & r.CHANGED else "not-resolved"
             found.append(Cue(r.PSEUDO, PRESENT, rule, S[i], E[k], self._backward(i, r.PSEUDO), S[i]))
             return k
-        if flags & r.SEEN and self._before(k):
+        if flags & r.SEEN and S[i] == 0 and k + 1 < self._n and F[k + 1] & r.COPULA:  # "not seen is the nodule"
+            self._add(found, i, r.NEG_PRE, NEGATED, "not-seen", last=k + 1)
+            return k + 1
+        if flags & r.SEEN and (before or self._before(k)):
             found.append(Cue(r.PSEUDO, PRESENT, "not-seen-before", S[i], E[k], self._backward(i, r.PSEUDO), S[i]))
             return k
         if flags & r.SEEN and not self._active(i, k) and not self._has_object(k):
@@ -163,8 +182,8 @@ class Clauses:
         if flags & (r.UNC_POST | r.UNC_PRE) and self._closes(k):
             self._add(found, i, r.NEG_POST, NEGATED, "not-suspected", forward=False, last=k)
             return k
-        last = k if flags & (r.UNC_PRE | r.AFFIRM | r.NEG_PRE) else i
-        self._add(found, i, r.NEG_PRE, NEGATED, "negated-before", last=last)
+        last = k if flags & (r.UNC_PRE | r.AFFIRM | r.NEG_PRE | r.AFTER) else i
+        self._add(found, i, r.NEG_PRE, NEGATED, "denied-verb", last=last)
         return last
 
     def _active(self, i: int, k: int) -> bool:
@@ -192,13 +211,19 @@ class Clauses:
         noun = (
             i + 1 < self._n and self.S[i + 1] - self.E[i] <= 1 and self.F[i + 1] & (r.CONCEPT | r.MODIFIER | r.ANATOMY)
         )
+        if noun and self.F[i + 1] & r.MODIFIER and self._closes(i + 1):
+            return True  # "was negative bilaterally"
         return bool(linked and not noun)
 
     def _has_object(self, k: int) -> bool:
         """ "was not given any aspirin", "was not noted to have fever": the participle has an object behind it."""
         if k + 1 >= self._n or self.S[k + 1] != self.E[k]:
             return False
-        return bool(self.F[k + 1] & (r.CONCEPT | r.MODIFIER | r.DEGREE | r.ARTICLE))
+        flags = self.F[k + 1]
+        return bool(flags & (r.CONCEPT | r.MODIFIER | r.DEGREE | r.ARTICLE)) or self.X[k + 1].phrase in {
+            "to be",
+            "to have",
+        }
 
     def _resolved(self, i: int, found: list[Cue]) -> None:
         flags = self.F[i]
@@ -210,11 +235,25 @@ class Clauses:
         self._add(found, i, kind, NEGATED, rule, forward=bool(opens) and not self._closes(i), strict=True)
 
     def _uncertain(self, i: int, flags: int, found: list[Cue]) -> None:
+        if self._is_low(i):
+            self._add(found, i, r.NEG_PRE, NEGATED, "low-suspicion", strict=True)
+            return
         closes = self.S[i] > 0 and self._closes(i, seen=True)
         if flags & r.UNC_POST and (closes or not (flags & r.UNC_PRE or "likely" in self.X[i].phrase)):
             self._add(found, i, r.UNC_POST, UNCERTAIN, "uncertain-after", forward=False)
         else:
             self._add(found, i, r.UNC_PRE, UNCERTAIN, "uncertain-before", strict=True)
+
+    def _is_low(self, i: int) -> bool:
+        """ "suspicion for X is low", "the probability of X was minimal"."""
+        if not _DEGREE_NOUNS.intersection(self.X[i].phrase.split()):
+            return False
+        for k in range(i + 1, min(i + 10, self._n - 1)):
+            if self.F[k] & _CLAUSE_END:
+                return False
+            if self.F[k] & r.COPULA and self.S[k + 1] - self.E[k] <= 1:
+                return self.X[k + 1].phrase in {"low", "minimal", "minor", "small", "unlikely"}
+        return False
 
     def _person_with_disease(self, i: int) -> bool:
         """ "mother had", "brother with", "father died of": somebody else's disease."""
@@ -254,6 +293,7 @@ class Clauses:
         limit = min(self.size, E[i] + MAX_REACH)
         verb = self._verb_before(first)
         denies = bool(F[first] & r.VERB and F[first] & r.NEG_PRE)
+        noun = self.X[first].phrase in {"absence of", "lack of"}
         islands: list[tuple[int, int]] = []
         depth = 0
         j = i + 1
@@ -268,7 +308,7 @@ class Clauses:
                 if depth == 0:
                     return S[j], tuple(islands)
                 depth -= 1
-            elif self._breaks(i, j, flags):
+            elif self._breaks(i, j, flags) or (noun and flags & r.UNC_PRE):
                 return S[j], tuple(islands)
             elif flags & _CONJUNCTION:
                 opens, following = self._opens(j, verb, strict, denies)
@@ -276,12 +316,20 @@ class Clauses:
                     return S[j], tuple(islands)
                 j = following
                 continue
-            elif flags & r.WITHIN and S[j] > E[i] and j + 1 < n and F[j + 1] & r.THE and S[j + 1] == E[j]:
+            elif flags & r.WITHIN and S[j] > E[i] and self._spares(j):
                 islands.append((S[j], self._end_of_phrase(j)))
             elif flags & r.VERB and not flags & r.SUGGEST:
+                if noun and not flags & r.COPULA:
+                    return S[j], tuple(islands)  # "the absence of a lateral view limits ..."
                 verb = True
             j += 1
         return limit, tuple(islands)
+
+    def _spares(self, j: int) -> bool:
+        """Whether the place that begins at ``j`` exists: "bleeding from the ulcer", "no pain elicited on the mass"."""
+        if self.F[j - 1] & r.SEEN and self.E[j - 1] == self.S[j]:
+            return True
+        return j + 1 < self._n and bool(self.F[j + 1] & r.THE) and self.S[j + 1] == self.E[j]
 
     def _breaks(self, i: int, j: int, flags: int) -> bool:
         """Whether the hit ``j`` ends the reach of the cue that ends with hit ``i``, conjunctions apart."""
@@ -339,8 +387,8 @@ class Clauses:
         while m < n and not F[m] & (_CONJUNCTION | _CLAUSE_END):
             segment |= F[m]
             m += 1
-        if segment & r.AFFIRM:
-            return True, k
+        if segment & r.AFFIRM or (flags & r.COMMA and segment & r.NEG_PRE):
+            return True, k  # "without fever, diarrhea without blood"
         comma_only = flags & r.COMMA and not flags & r.AND
         closed = self._closed_by_or(m)
         if segment & r.VERB and not (closed and not strict and segment & r.SEEN):
@@ -348,7 +396,7 @@ class Clauses:
             return bool(verb or not segment & r.SEEN or comma_only), k
         if denies:
             return False, k
-        if first & r.EXISTING or (first & r.THE and strict):
+        if first & (r.EXISTING | r.THE | r.PREDICATE):
             return not (closed and comma_only), k
         return bool(strict and comma_only and not closed), k
 
@@ -371,15 +419,17 @@ class Clauses:
         separators: list[int] = []
         alternatives = False
         j = i - 1
-        if j >= 0 and F[j] & (r.COMMA | r.COLON | r.OPEN) and E[j] == S[i]:
-            j -= 1  # "pneumothorax, resolved", "pneumothorax: none", "fever (no)"
         at = S[i]
-        # the cue's own auxiliaries: "has been removed", "is surgically absent"
-        while (
-            j >= 0 and at - E[j] <= (1 if F[j] & r.COPULA else 0) and F[j] & (r.VERB | r.ADVERB) and not F[j] & r.START
-        ):
+        # the cue's own auxiliaries: "has been removed", "is surgically absent", "now resolved"
+        while j >= 0 and at - E[j] <= (1 if F[j] & r.COPULA else 0):
+            if not F[j] & r.ADVERB and (not F[j] & r.VERB or F[j] & r.START):
+                break
             at = S[j]
             j -= 1
+        if j >= 0 and F[j] & (r.COMMA | r.COLON | r.OPEN) and E[j] == at:
+            # "pneumothorax, resolved", "pneumothorax: none", "fever (no)"; "effusions, previously seen, are gone"
+            opening = self._parenthesis(j) if F[j] & r.COMMA else None
+            j = (j if opening is None else opening) - 1
         shares = r.END | (r.AND if kind in (r.RESOLVED, r.REMOVED) else 0)
         if j > 0 and E[j] == at and F[j] & shares:
             j = self._shared_subject(j)  # "was considered but was felt to be unlikely"
@@ -402,12 +452,8 @@ class Clauses:
                 separators.append(j)
             elif flags & r.COMMA:
                 if not alternatives and not any(F[s] & r.AND for s in separators):
-                    opening = self._parenthesis(j) if E[j] == at else None
-                    if opening is None:
-                        return E[j]
-                    j = opening
-                else:
-                    separators.append(j)
+                    return E[j]
+                separators.append(j)
             elif kind == r.UNC_POST and flags & r.WITH:
                 return E[j]
             elif kind == r.UNC_POST and flags & r.SUPERIMPOSED:
