@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clinclip.findings import LabelState
 from clinclip.text import label_report
@@ -104,3 +106,11 @@ def test_statements_that_share_their_predicate_are_told_apart() -> None:
         "There is a left effusion.",
         "No edema is seen.",
     ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=400))
+def test_any_text_is_survived(text: str) -> None:
+    made, _ = plain_sentences(text)
+    assert all(s.text.endswith(".") and "\n" not in s.text for s in made)
+    assert isinstance(make_item(text), str | AlignItem)
