@@ -10,6 +10,7 @@ of their own.
 
 from __future__ import annotations
 
+import io
 from importlib.util import find_spec
 from itertools import pairwise
 from os import PathLike
@@ -63,7 +64,8 @@ NAMES = {
 
 def has_decoder(syntax: str) -> bool:
     """Whether `decode_frame` can decode this transfer syntax with what is installed."""
-    return syntax in {RLE, JPEG_BASELINE} or (syntax in KNOWN and find_spec("imagecodecs") is not None)
+    bundled = {RLE, JPEG_BASELINE} | _JPEG_2000_FAMILY  # by this file, simplejpeg, Pillow
+    return syntax in bundled or (syntax in KNOWN and find_spec("imagecodecs") is not None)
 
 
 def missing(path: str | PathLike[str], syntax: str) -> DecoderMissingError:
@@ -102,6 +104,8 @@ def decode_frame(
         raise ImageDecodeError(path, f"cut-off {NAMES[syntax]} frame: it has no end marker")
     if syntax in _JPEG_FAMILY and is_dct(jpeg_info(data, path)):
         return decode_jpeg(data, path)[0]
+    if syntax in _JPEG_2000_FAMILY and find_spec("imagecodecs") is None:
+        return _decode_by_pillow(data, path, syntax, shape, dtype)
     try:
         import imagecodecs
     except ImportError as error:
@@ -147,6 +151,26 @@ def _check_frame_header(data: bytes, path: str | PathLike[str], syntax: str, sha
             f"{shape[0]} x {shape[1]} with {samples}",
         )
     check_size(path, shape[0], shape[1], 2 * samples)
+
+
+def _decode_by_pillow(
+    data: bytes, path: str | PathLike[str], syntax: str, shape: tuple[int, ...], dtype: np.dtype
+) -> NDArray:
+    """JPEG 2000 where imagecodecs is not installed; Pillow carries the same OpenJPEG but for signed samples."""
+    from PIL import Image
+
+    start = data.find(b"\xff\x4f\xff\x51", 0, 4096)
+    signed, depth = data[start + 42] >> 7, (data[start + 42] & 0x7F) + 1
+    if signed or depth > 8 * dtype.itemsize:
+        raise missing(path, syntax)
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG2000",)) as image:
+            pixels = np.asarray(image)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageDecodeError(path, f"damaged {NAMES[syntax]} frame: {error}") from error
+    if pixels.shape != shape:
+        raise ImageDecodeError(path, f"its frame decodes to {pixels.shape}, the DICOM header says {shape}")
+    return pixels >> (8 * pixels.dtype.itemsize - depth)  # Pillow fills the type from the top
 
 
 def _decode_rle(data: bytes, path: str | PathLike[str], height: int, width: int, dtype: np.dtype) -> NDArray:

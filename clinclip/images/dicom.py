@@ -188,6 +188,7 @@ def _read_open(path: str | PathLike[str], file: _BoundedFile) -> Stored:
     if frames > 1:
         raise ImageDecodeError(path, f"it holds {frames} frames; a radiograph has one. Export the frame you mean")
     check_size(path, height, width, samples * max(1, bits // 8))
+    size = (height, width)
 
     tag, length = _pixel_element(path, source, header, syntax)
     compressed = length == 0xFFFFFFFF
@@ -202,10 +203,10 @@ def _read_open(path: str | PathLike[str], file: _BoundedFile) -> Stored:
     if plain and not compressed and syntax != _BIG_ENDIAN:
         return Stored(_as_declared(_native(path, source, length, height, width, dtype), header, bits), header)
     if plain and compressed and codecs.has_decoder(syntax):
-        pixels = _decode(path, _join_fragments(path, source), syntax, (height, width), dtype)
+        pixels = _decode(path, _join_fragments(path, source), syntax, size, dtype)
         return Stored(_as_declared(pixels, header, bits), header)
     if samples == 3 and photometric == "RGB" and syntax in codecs.COLOUR and codecs.has_decoder(syntax):
-        return Stored(_decode(path, _join_fragments(path, source), syntax, (height, width, 3), dtype), header)
+        return Stored(_decode(path, _join_fragments(path, source), syntax, (*size, 3), dtype), header)
     return Stored(_by_plugin(path, compressed), header)
 
 

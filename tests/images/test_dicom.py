@@ -184,6 +184,16 @@ def test_fast_is_within_a_grey_level(phantom, window):
     assert np.abs(fast.astype(int) - strict).mean() <= 1
 
 
+def test_jpeg_2000_without_imagecodecs(phantom, monkeypatch):
+    for bits in (8, 12, 16):
+        path = phantom(radiograph(bits=bits), bits_stored=bits, transfer_syntax=codecs.JPEG_2000_LOSSLESS)
+        stream = path.read_bytes()
+        frame = stream[stream.index(b"\xff\x4f\xff\x51") :]
+        monkeypatch.setattr(codecs, "find_spec", lambda name: None)
+        got = codecs.decode_frame(frame, path, codecs.JPEG_2000_LOSSLESS, (120, 100), np.dtype("<u2"))
+        assert np.array_equal(got, radiograph(bits=bits))
+
+
 def test_colour_palette_bits_big_endian_and_float(phantom, tmp_path):
     picture = (radiograph() >> 4).astype(np.uint8)
     path = phantom(picture.astype(np.uint16), bits_stored=8)
