@@ -23,7 +23,7 @@ from clinclip.distributed import Shard
 from clinclip.losses.similarity import Similarity
 
 #: rows of a block when a factor walks over the batch by itself
-TILE = 1024
+TILE = 512
 
 
 def slices(start: int, stop: int, tile: int) -> Iterator[slice]:

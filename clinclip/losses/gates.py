@@ -83,18 +83,37 @@ class QuantileGate(Gate):
         ceiling = torch.tensor(self.ceiling, device=similarity.device, dtype=similarity.dtype)
         if len(index) < 2:
             return ceiling
-        values = similarity.block(index, index)
-        upper = torch.ones_like(values, dtype=torch.bool).triu_(1)
-        pairs, copies = values[upper], 2
-        if not similarity.symmetric:
-            pairs, copies = torch.cat([pairs, values.T[upper]]), 1
-        # each value of the upper triangle stands twice among the off-diagonal entries
-        position = self.q * (copies * len(pairs) - 1)
+        where = slice(0, similarity.size) if len(index) == similarity.size else index
+        values = similarity.block(where, where)
+        # the diagonal does not count: made the smallest values, it only shifts the ranks
+        rows = len(index)
+        values.fill_diagonal_(-torch.inf)
+        position = self.q * (rows * (rows - 1) - 1)
         low = int(position)
-        high = min(low + 1, copies * len(pairs) - 1)
-        first = torch.kthvalue(pairs, low // copies + 1).values
-        second = first if high // copies == low // copies else torch.kthvalue(pairs, high // copies + 1).values
+        first, second = neighbours_in_order(values.flatten(), low + rows)
         return torch.minimum(first + (second - first) * (position - low), ceiling)
+
+
+def neighbours_in_order(values: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """The values of rank ``rank`` (from 0) and ``rank + 1``; the last one twice at the end.
+
+    Sorting millions of similarities costs more memory than the whole tiled loss. A sorted sample brackets the ranks,
+    and only what lies between is sorted; where the bracket misses them, everything is.
+    """
+    count = len(values)
+    if count > 2**16:
+        # an odd step, so that it does not run down one column of the matrix
+        sample = values[:: (count // 2**14) | 1].sort().values
+        centre, margin = rank / count * len(sample), len(sample) // 50
+        low = sample[max(0, int(centre) - margin)]
+        high = sample[min(len(sample) - 1, int(centre) + margin)]
+        inside = values[values >= low]
+        below = count - len(inside)
+        inside = inside[inside <= high].sort().values
+        if below <= rank and rank + 1 < below + len(inside):
+            return inside[rank - below], inside[rank + 1 - below]
+    ordered = values.sort().values
+    return ordered[rank], ordered[min(rank + 1, count - 1)]
 
 
 class NeighboursGate(Gate):

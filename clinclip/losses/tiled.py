@@ -54,7 +54,7 @@ from clinclip.losses.tiles import Problem, SigmoidTiles, SoftmaxTiles
 
 def default_tile(device: torch.device) -> int:
     """Rows of a tile: what fits the cache of a CPU core, or keeps a GPU busy."""
-    return 1024 if device.type == "cpu" else 4096
+    return 512 if device.type == "cpu" else 4096
 
 
 def tiled_softmax(
@@ -77,7 +77,7 @@ def tiled_softmax(
         extra: extra columns of the x -> y direction.
         weights: of the directions x -> y and y -> x; (0.5, 0.5) is their mean.
         shard: rows of this process; None: there is no other process.
-        tile: rows and columns of a tile; None: 1024 on a CPU, 4096 elsewhere. The last tiles may be ragged.
+        tile: rows and columns of a tile; None: 512 on a CPU, 4096 elsewhere. The last tiles may be ragged.
 
     Returns:
         A scalar whose mean over processes is the loss of the global batch (a mean over its rows).
@@ -146,22 +146,32 @@ def _run(
 
 
 class _Tiled(torch.autograd.Function):
-    """Forms value and gradients at once; backward only scales."""
+    """Forms value and gradients at once; the first backward pass scales the gradients in place and gives them away.
+
+    A second one (``retain_graph=True``) forms them again from the inputs, so that nothing N x D is held twice.
+    """
 
     @staticmethod
     def forward(ctx: Any, problem: Problem, want: bool, *tensors: Tensor) -> Tensor:
-        engine = (SigmoidTiles if problem.sigmoid else SoftmaxTiles)(problem, want, *(t.detach() for t in tensors))
+        engine = _engine(problem, want, tensors)
         value = engine.run()
         if want:
-            ctx.save_for_backward(*engine.gradients())
+            ctx.problem, ctx.ready = problem, engine.gradients()
+            ctx.save_for_backward(*tensors)
         return value
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        grads = ctx.ready
+        ctx.ready = None
+        if grads is None:
+            engine = _engine(ctx.problem, True, ctx.saved_tensors)
+            engine.run()
+            grads = engine.gradients()
         needed = ctx.needs_input_grad[2:]
-        return (
-            None,
-            None,
-            *(grad * upstream[0] if wanted else None for grad, wanted in zip(ctx.saved_tensors, needed, strict=True)),
-        )
+        return None, None, *(g.mul_(upstream[0]) if w else None for g, w in zip(grads, needed, strict=True))
+
+
+def _engine(problem: Problem, want: bool, tensors: tuple[Tensor, ...]) -> SoftmaxTiles | SigmoidTiles:
+    return (SigmoidTiles if problem.sigmoid else SoftmaxTiles)(problem, want, *(t.detach() for t in tensors))

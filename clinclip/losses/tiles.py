@@ -38,7 +38,7 @@ class Problem:
 
 
 def accumulate(parts: Iterable[Tensor]) -> Tensor:
-    """The sum of fresh tensors, in place."""
+    """The sum of at least one fresh tensor, in place."""
     return reduce(Tensor.add_, parts)
 
 
@@ -78,8 +78,10 @@ class Tiles(ABC):
         self.dx.mul_(self.scale * factor)
         for grad in (self.dy, *self.dextras):
             grad.mul_(factor)
-        # every logit is s times a product with x
-        scale_grad = (self.x * self.dx).sum() / self.scale
+        # every logit is s times a product with x; a process without rows adds nothing
+        scale_grad = accumulate(
+            [self.scale.new_zeros(()), *((self.x[r] * self.dx[r]).sum() for r in self.row_tiles())]
+        ).div_(self.scale)
         return [self.dx, self.dy, scale_grad, self.bias_grad * factor, *self.dextras]
 
     # --- the walk ---------------------------------------------------------------------------------------------------
@@ -137,7 +139,8 @@ class Tiles(ABC):
             for cols in self.col_tiles():
                 push = factor.expand(forward, cols, False) + factor.expand(backward, cols, False) * v[cols][:, None]
                 self.dy[cols] -= push.mul_(weight * self.scale)
-            self.dy[here] += pair[:, None] * x * self.scale
+            for rows, where in spans:
+                self.dy[where] += x[rows] * (pair[rows] * self.scale)[:, None]
 
     # --- extra columns ----------------------------------------------------------------------------------------------
 
