@@ -86,6 +86,24 @@ class Cosine(Similarity):
         return torch.addmm(shift, self.rows[rows] * gain, self.cols[cols].T)
 
 
+class Dot(Cosine):
+    """Plain products of row vectors and column vectors, not bounded.
+
+    Args:
+        rows: float (N, r).
+        cols: float (N, r) if the columns have other vectors than the rows, else None.
+    """
+
+    def __init__(self, rows: Tensor, cols: Tensor | None = None) -> None:
+        super().__init__(rows, cols, normalised=True)
+
+    def select(self, index: Tensor) -> Dot:
+        return Dot(self.rows[index], None if self.symmetric else self.cols[index])
+
+    def block(self, rows: Index, cols: Index) -> Tensor:
+        return self.rows[rows] @ self.cols[cols].T
+
+
 class Overlap(Similarity):
     """Jaccard overlap |a & b| / |a | b| of two sets of entities; 0 where both are empty.
 

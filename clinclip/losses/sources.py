@@ -14,7 +14,7 @@ from torch import Tensor
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
 from clinclip.findings import ENCODINGS
-from clinclip.losses.factors import Equal, Factor, Gated, Linear, Table
+from clinclip.losses.factors import Factor, Gated, Linear, Table
 from clinclip.losses.gates import FixedGate, Gate, QuantileGate
 from clinclip.losses.similarity import Cosine, Overlap, Similarity
 from clinclip.losses.targets import TargetSource, compute_dtype
@@ -51,6 +51,21 @@ def label_classes(*vectors: Tensor) -> tuple[Tensor, list[Tensor]]:
     return distinct, list(inverse.split([len(v) for v in vectors]))
 
 
+#: where report vectors can come from -> what that requires
+REPORT_VECTORS = {
+    "online": "embeddings.text",
+    "features": "embeddings.text_features",
+    "frozen": "batch.frozen_text",
+}
+
+
+def report_vectors(source: str, embeddings: Embeddings, batch: Batch) -> Tensor:
+    """Report vectors of this process by the name of their source, without gradient."""
+    owner, _, attribute = REPORT_VECTORS[source].partition(".")
+    vectors: Tensor = getattr(embeddings if owner == "embeddings" else batch, attribute)
+    return vectors.detach().to(compute_dtype(embeddings.text))
+
+
 class TextSimilarity(TargetSource):
     """Reports with similar text embeddings share a soft label.
 
@@ -78,27 +93,13 @@ class TextSimilarity(TargetSource):
         gate: Gate | None = None,
     ) -> None:
         super().__init__(weight)
-        keys = {
-            "online": "embeddings.text",
-            "features": "embeddings.text_features",
-            "frozen": "batch.frozen_text",
-        }
-        self.source = check_choice(self, "source", source, tuple(keys))
+        self.source = check_choice(self, "source", source, tuple(REPORT_VECTORS))
         self.gate = QuantileGate() if gate is None else gate
-        self.requires = frozenset({keys[source]})
+        self.requires = frozenset({REPORT_VECTORS[source]})
 
     def factor(self, embeddings: Embeddings, batch: Batch, shard: Shard) -> Factor:
-        similarity = Cosine(shard.gather(self._vectors(embeddings, batch)))
+        similarity = Cosine(shard.gather(report_vectors(self.source, embeddings, batch)))
         return Gated(similarity, self.gate.threshold(similarity, None, shard))
-
-    def _vectors(self, embeddings: Embeddings, batch: Batch) -> Tensor:
-        vectors = {
-            "online": embeddings.text,
-            "features": embeddings.text_features,
-            "frozen": batch.frozen_text,
-        }[self.source]
-        assert vectors is not None  # checked through `requires`
-        return vectors.detach().to(compute_dtype(embeddings.text))
 
 
 class ClinicalSimilarity(TargetSource):
@@ -206,35 +207,3 @@ class GraphSimilarity(TargetSource):
 def shard_device(batch: Batch) -> torch.device:
     """The device on which collectives of this batch run."""
     return batch.sample.device
-
-
-class LabelEquality(TargetSource):
-    """Studies with exactly the same label vector are positives of each other (affinity 1), all others are not.
-
-    A zero vector (nothing found) equals nothing. With ``SoftTargets(mix=1.0)`` the mass is split evenly over the
-    studies with the same labels, as in supervised contrastive learning.
-
-    Args:
-        weight: relative weight among the sources.
-        encoding: see :class:`ClinicalSimilarity`; states with the same number count as equal.
-        labels: "batch" or "text", see :class:`ClinicalSimilarity`.
-    """
-
-    citation = "Khosla, P. et al. Supervised Contrastive Learning. NeurIPS 2020."
-
-    def __init__(
-        self,
-        weight: float = 1.0,
-        encoding: Literal["positive", "signed", "u_zeros", "u_ones"] = "positive",
-        labels: Literal["batch", "text"] = "batch",
-    ) -> None:
-        super().__init__(weight)
-        self.encoding = check_choice(self, "encoding", encoding, tuple(ENCODINGS))
-        self.labels = check_choice(self, "labels", labels, ("batch", "text"))
-        self.requires = frozenset({"batch.labels" if labels == "batch" else "batch.text_labels"})
-
-    def factor(self, embeddings: Embeddings, batch: Batch, shard: Shard) -> Factor:
-        states = shard.gather(batch.labels if self.labels == "batch" else batch.text_labels)
-        vectors = encode_labels(states, self.encoding)
-        _, (classes,) = label_classes(vectors)
-        return Equal(classes, vectors.any(dim=1), compute_dtype(embeddings.text))
