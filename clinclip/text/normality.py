@@ -16,6 +16,8 @@ from clinclip.text.scopes import Clauses
 _LIST = r.AND | r.OR | r.COMMA
 #: words without a lexicon entry that may stand between a subject and its predicate
 MAX_GAP = 7
+#: words without an entry that may be a list's last subject: "heart and pulmonary ___ are normal"
+MAX_UNNAMED = 3
 #: When several predicates describe one subject, the first class in this order speaks ("stable and normal").
 _ORDER = ("enlarged", "abnormal", "blunted", "borderline", "normal", "clear", "sharp", "intact", "unclear", "stable")
 
@@ -74,7 +76,7 @@ def _backward_subjects(c: Clauses, i: int) -> tuple[list[int], bool]:
     while k > 0 and c.E[k - 1] == c.S[k] and c.F[k - 1] & (r.NEG_NOT | r.ADVERB):
         k -= 1
     shared = k > 0 and c.E[k - 1] == c.S[k] and bool(c.F[k - 1] & (_LIST | r.END))  # "is midline and not widened"
-    verb = False
+    verb, last = False, i
     j = i - 1
     while j >= 0:
         flags = c.F[j]
@@ -95,10 +97,11 @@ def _backward_subjects(c: Clauses, i: int) -> tuple[list[int], bool]:
         elif flags & (r.NEG_PRE | r.EXCEPT):
             break
         elif flags & (r.CONCEPT | r.PREDICATE | _LIST | r.END):
-            if not shared and not (flags & r.PREDICATE and c.E[j] == c.S[i]):
+            unnamed = flags & _LIST and verb and last == j + 1 and 0 < c.S[last] - c.E[j] <= MAX_UNNAMED
+            if not shared and not unnamed and not (flags & r.PREDICATE and c.E[j] == c.S[i]):
                 break
         elif flags & r.VERB:
-            verb = True
+            verb, last = True, j
         j -= 1
     return subjects, negated
 

@@ -107,7 +107,8 @@ class Clauses:
         elif flags & r.HYPOTHETICAL_POST:
             add(found, i, r.HYPOTHETICAL, UNCERTAIN, "hypothetical", forward=False, near=True)
         elif flags & r.OTHER_SUBJECT or (flags & r.OTHER_PERSON and self._person_with_disease(i)):
-            add(found, i, r.OTHER_SUBJECT, UNCERTAIN, "other-subject", to_end=True)
+            behind = bool(flags & r.NEAR)  # "alcoholism in his father"
+            add(found, i, r.OTHER_SUBJECT, UNCERTAIN, "other-subject", forward=not behind, to_end=True)
         elif flags & r.HISTORY:
             add(found, i, r.HISTORY, UNCERTAIN, "history")
         elif flags & r.DISEASE_HISTORY:
