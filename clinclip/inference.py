@@ -94,6 +94,7 @@ def embed_images(
     device: str = "auto",
     progress: bool = True,
     work: Path | None = None,
+    features: bool = False,
 ) -> np.ndarray:
     """Unit-length embeddings of images, without augmentation.
 
@@ -105,15 +106,17 @@ def embed_images(
         device: "auto", "cpu", "cuda", "cuda:1" ...
         progress: show a progress bar.
         work: folder for finished parts, or None.
+        features: return the image tower's features before the projection instead of unit-length embeddings.
 
     Returns:
-        float32 (n, D).
+        float32 (n, D), or (n, F) with ``features``.
     """
     from clinclip.images.transforms import ImageTransform
 
     transform = ImageTransform(loaded.image_size, train=False)
     where = pick_device(device)
     model = loaded.model.to(where).eval()
+    encode = model.image_encoder if features else model.encode_image
     entries = manifest.frame["cache_index"].to_numpy(np.int64)[rows]
     if not len(rows):
         raise DataError(f"{manifest.path}: no image to embed")
@@ -125,7 +128,7 @@ def embed_images(
     @torch.inference_mode()
     def make(start: int, stop: int) -> np.ndarray:
         done = [
-            model.encode_image(torch.from_numpy(batch).to(where)).float().cpu().numpy()
+            encode(torch.from_numpy(batch).to(where)).float().cpu().numpy()
             for batch in _ahead(pixels, range(start, stop, batch_size))
         ]
         return np.concatenate(done)[: stop - start]
@@ -133,7 +136,7 @@ def embed_images(
     if PART % batch_size:
         # parts end where batches end
         batch_size = max(b for b in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048) if b <= max(batch_size, 1))
-    identity = hashlib.sha256(f"{manifest.hash}/{loaded.sha256}/{loaded.image_size}".encode())
+    identity = hashlib.sha256(f"{manifest.hash}/{loaded.sha256}/{loaded.image_size}/{features}".encode())
     identity.update(np.ascontiguousarray(rows, dtype=np.int64).tobytes())
     return _in_parts(len(rows), make, "images", f"images-{identity.hexdigest()[:24]}", work, progress)
 

@@ -1,4 +1,4 @@
-"""``clinclip evaluate zero-shot|retrieval|align``: tables with intervals, for one checkpoint or two side by side."""
+"""``clinclip evaluate zero-shot|retrieval|align|probe``: tables with intervals, for one checkpoint or two side by side."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ ABOUT = {
     "zero-shot": "Classify findings by positive and negative prompts: AUROC, AUPRC, F1, MCC, calibration, subgroups.",
     "retrieval": "Retrieve reports for images and images for reports: recall at k, ranks, clinical agreement.",
     "align": "CXR-Align: does an image prefer its report to the negated and to the incomplete one?",
+    "probe": "Linear probe: logistic regression on frozen image features with 1, 10 and 100 % of the training patients.",
 }
 
 
@@ -47,9 +48,10 @@ def parser() -> argparse.ArgumentParser:
         )
         add("--split", choices=("train", "validate", "test"), help="instead of the protocol's")
         add("--views", metavar="PA,AP", help="keep only these view positions")
-        if name == "zero-shot":
+        if name in ("zero-shot", "probe"):
             add("--labels", choices=("auto", "table", "read"), help="truth from the label table, or read from reports")
             add("--label-policy", metavar="NAME", help="explicit, mentioned, u_zeros or u_ones")
+        if name == "zero-shot":
             add("--prompts", metavar="NAME|FILE", help="report-v1, plain-v1, or a JSON file of your own")
         if name == "align":
             add("--benchmark", type=Path, metavar="FILE", help="cxr-align.json, or a file of clinclip align build")
@@ -103,7 +105,11 @@ def make_task(protocol: Protocol, manifest: Manifest, benchmark: Path | None = N
         return ZeroShot(manifest, protocol)
     if protocol.task == "retrieval":
         return Retrieval(manifest, protocol)
-    return Align(manifest, protocol, benchmark)
+    if protocol.task == "align":
+        return Align(manifest, protocol, benchmark)
+    from clinclip.commands.evaluate_probe import Probe
+
+    return Probe(manifest, protocol)
 
 
 def evaluate(arguments: argparse.Namespace, protocol: Protocol, manifest: Manifest) -> Evaluation:

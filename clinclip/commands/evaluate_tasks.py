@@ -33,17 +33,15 @@ class Engine:
     progress: bool
     work: Path | None
 
-    def images(self, loaded: LoadedModel, items: Items) -> np.ndarray:
-        """(N, D), refused when not finite."""
+    def images(self, loaded: LoadedModel, items: Items, features: bool = False) -> np.ndarray:
+        """Embeddings (N, D), or features before the projection (N, F); refused when not finite."""
         from clinclip.inference import embed_images
 
-        return _finite(
-            embed_images(loaded, items.manifest, items.rows, self.batch_size, self.device, self.progress, self.work),
-            "image",
-        )
+        how = (self.batch_size, self.device, self.progress, self.work)
+        return _finite(embed_images(loaded, items.manifest, items.rows, *how, features=features), "image")
 
     def texts(self, loaded: LoadedModel, texts: list[str]) -> np.ndarray:
-        """(n, D), refused when not finite."""
+        """Embeddings (n, D), refused when not finite."""
         from clinclip.inference import embed_texts
 
         return _finite(embed_texts(loaded, texts, self.batch_size, self.device, self.progress, self.work), "text")

@@ -23,13 +23,13 @@ def save_arrays(path: Path, **arrays: np.ndarray) -> None:
 
 
 def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
-    """Read these arrays.
+    """Read these arrays, or all without names.
 
     Raises:
         DataError: the file is missing, damaged, holds objects, or lacks an array.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in names}
+            return {name: archive[name] for name in names or archive.files}
     except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: cannot read {', '.join(names)} from it: {error}") from error
+        raise DataError(f"{path}: cannot read {', '.join(names) or 'arrays'} from it: {error}") from error

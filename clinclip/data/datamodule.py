@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from pathlib import Path
@@ -12,19 +13,19 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from clinclip.data import graph_store, token_store
+from clinclip.data import plan as plans
 from clinclip.data.collate import SECTIONS
 from clinclip.data.dataset import StudyDataset, View
 from clinclip.data.frozen import read_frozen_text
 from clinclip.data.leakage import check_exposure
 from clinclip.data.loader import ResumableLoader
-from clinclip.data.manifest import Manifest
-from clinclip.data.records import Records, TextTable, collect
+from clinclip.data.manifest import Manifest, compact_json, write_atomically
+from clinclip.data.plan import Plan, PlanOptions
+from clinclip.data.records import Records
 from clinclip.data.sampler import EvalSampler, TrainSampler
 from clinclip.data.views import parse_views
 from clinclip.distributed import rank, world_size
-from clinclip.errors import ConfigError, ManifestError
-from clinclip.findings import FINDINGS, STATE_CODE
+from clinclip.errors import CheckpointError, ConfigError, ManifestError
 from clinclip.images import ImageTransform
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class CXRDataModule(pl.LightningDataModule):
 
     def _has_training(self) -> bool:
         self._load_manifests()
-        return any((m.frame["split"] == "train").any() for m in self.manifests) and all(
+        return any((m.index["split"] == "train").any() for m in self.manifests) and all(
             m.has_text for m in self.manifests
         )
 
@@ -194,19 +195,15 @@ class CXRDataModule(pl.LightningDataModule):
         if stage == "fit":
             self._refuse_without_text()
         labels = self._label_source()
-        texts = TextTable()
-        records = {split: self._collect(split, texts, split == "train" and stage != "predict") for split in splits}
-        if stage == "fit" and not len(records["train"]):
+        self.tokenizer_ = self._make_tokenizer()
+        plan = self._plan(tuple(zip(roles, splits, strict=True)))
+        if stage == "fit" and not len(plan.records["train"]):
             raise ManifestError(f"data.manifests={self.manifest_paths}: no image in the train split; fit needs some")
-        if stage in ("validate", "test", "predict") and not len(records[splits[0]]):
+        if stage in ("validate", "test", "predict") and not len(plan.records[roles[0]]):
             raise ManifestError(
                 f"data.manifests={self.manifest_paths}: no image in the {splits[0]} split, which {stage} looks at"
             )
-        self.tokenizer_ = self._make_tokenizer()
-        store, graphs = self._encode(texts, records)
-        text_labels = self._read_labels(texts) if self.sections != "text" else None
-        hashes = texts.hashes()
-        for role, rows in zip(roles, records.values(), strict=True):
+        for role, rows in plan.records.items():
             training = role == "train"
             view = View(
                 sections=self.sections if training or self.sections != "sample" else "text",
@@ -219,33 +216,37 @@ class CXRDataModule(pl.LightningDataModule):
                 rows,
                 [m.cache for m in self.manifests],
                 self._transform(training),
-                store,
+                plan.tokens,
                 view,
-                hashes,
-                text_labels,
-                graphs,
-                self._frozen(rows, hashes),
+                plan.hashes,
+                plan.text_labels,
+                plan.graphs,
+                self._frozen(rows, plan.hashes),
             )
 
-    def _collect(self, split: str, texts: TextTable, training: bool) -> Records:
-        records = collect(
-            self.manifests,
-            split,
-            texts,
-            views=self.views,
-            negations=training and self.negations > 0,
-            evaluation=not training and self.sections == "text" and any(m.has_text for m in self.manifests),
-            graphs=self.graphs,
+    def _plan(self, roles: tuple[tuple[str, str], ...]) -> Plan:
+        """The plan of these roles, from the first manifest's folder where an earlier run or process left it."""
+        tokenizer = self.tokenizer_
+        assert tokenizer is not None
+        views = None if self.views is None else tuple(sorted(self.views))
+        options = PlanOptions(
+            roles, views, self.sections, self.negations > 0, self.graphs, self.max_nodes, self.max_tokens
         )
-        if self.sections in ("findings", "impression"):
-            there = getattr(records, self.sections) >= 0
-            if not there.all():
-                _LOG.warning(
-                    "data.sections=%s: %d of %d %s images have no such section and are left out",
-                    self.sections, int((~there).sum()), len(there), split,
-                )  # fmt: skip
-                records = records.take(np.flatnonzero(there))
-        return records
+        if not self.cache_tokens:
+            return plans.make(self.manifests, options, tokenizer)
+        path = plans.path_of(self._kept, self.manifests, options, tokenizer)
+        found = plans.load(path, options)
+        if found is None:
+            found = plans.make(self.manifests, options, tokenizer)
+            try:
+                plans.save(found, path)
+            except OSError as error:
+                _LOG.info("token ids are not kept in %s: %s", path.parent, error.strerror or error)
+        return found
+
+    @property
+    def _kept(self) -> Path:
+        return Path(self.manifest_paths[0]) / "tokens"
 
     def _refuse_without_text(self) -> None:
         for manifest in self.manifests:
@@ -298,56 +299,22 @@ class CXRDataModule(pl.LightningDataModule):
             return self.tokenizer_
         if self.tokenizer != "tiny":
             return Tokenizer.from_pretrained(self.tokenizer)
+        named = compact_json([[m.hash for m in self.manifests], self.vocab_size])
+        path = self._kept / f"tiny-{hashlib.sha256(named.encode()).hexdigest()[:32]}.json"
+        if self.cache_tokens and path.is_file():
+            try:
+                return Tokenizer.from_json(path.read_text(encoding="utf-8"))
+            except (CheckpointError, OSError, UnicodeDecodeError):
+                _LOG.info("the kept tokenizer %s is damaged: built again", path)
         training = {t for m in self.manifests for t in m.frame.loc[m.frame["split"] == "train", "text"] if t}
         everything = training or {t for m in self.manifests for t in m.frame["text"] if t}
-        return Tokenizer.train(sorted(everything), vocab_size=self.vocab_size)
-
-    def _encode(
-        self, texts: TextTable, records: dict[str, Records]
-    ) -> tuple[token_store.TokenStore, graph_store.GraphStore | None]:
-        """Token ids of all texts, and their graphs; from the manifest's folder where an earlier run left them."""
-        tokenizer = self.tokenizer_
-        assert tokenizer is not None
-        columns: dict[int, str] = {}
-        for rows in records.values():
-            columns.update(zip(rows.text.tolist(), rows.graph, strict=False))
-        folder = Path(self.manifest_paths[0]) / "tokens"
-        key = token_store.cache_key(texts.texts, tokenizer.hash, self.max_tokens)
-        tokens_at, graphs_at = folder / f"{key}.npz", folder / f"{key}-graphs-{self.max_nodes}.npz"
-        if self.cache_tokens:
-            tokens = token_store.load(tokens_at)
-            graphs = graph_store.load(graphs_at) if self.graphs else None
-            if tokens is not None and (graphs is not None or not self.graphs):
-                return tokens, graphs
-        encoded: list[Any] = [None] * len(texts.texts)
-
-        def visit(number: int, offsets: list[tuple[int, int]]) -> None:
-            from clinclip.graph.batch import encode_graph, graph_from_column
-
-            if number in columns:
-                graph = graph_from_column(columns[number], texts.texts[number])
-                encoded[number] = encode_graph(graph, offsets, self.max_nodes)
-
-        tokens = token_store.build(texts.texts, tokenizer, self.max_tokens, visit if self.graphs else None)
-        graphs = graph_store.pack(encoded) if self.graphs else None
+        built = Tokenizer.train(sorted(everything), vocab_size=self.vocab_size)
         if self.cache_tokens:
             try:
-                token_store.save(tokens, tokens_at)
-                if graphs is not None:
-                    graph_store.save(graphs, graphs_at)
+                write_atomically(path, lambda p: p.write_text(built.to_json(), encoding="utf-8"))
             except OSError as error:
-                _LOG.info("token ids are not kept: %s", error.strerror or error)
-        return tokens, graphs
-
-    def _read_labels(self, texts: TextTable) -> np.ndarray:
-        """int8 (texts, 14): labels of single sections, which the manifest does not have."""
-        from clinclip.text import label_report
-
-        out = np.full((max(len(texts.texts), 1), len(FINDINGS)), -2, dtype=np.int8)
-        for i, text in enumerate(texts.texts):
-            states = label_report(text)
-            out[i] = [STATE_CODE[states[name]] for name in FINDINGS]
-        return out
+                _LOG.info("the tokenizer is not kept in %s: %s", path.parent, error.strerror or error)
+        return built
 
     def _transform(self, training: bool) -> ImageTransform:
         try:

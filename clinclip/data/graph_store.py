@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
-from clinclip.data.arrays import load_arrays, save_arrays
-from clinclip.errors import DataError
 from clinclip.graph.batch import EncodedGraph, collate_graphs
 from clinclip.types import GraphBatch
 
@@ -80,16 +77,3 @@ def pack(graphs: Sequence[EncodedGraph | None]) -> GraphStore:
         edges=np.concatenate(edges).astype(np.int32) if edges else np.zeros((0, 2), np.int32),
         dropped=np.asarray([0 if g is None else g.dropped for g in graphs], dtype=np.int32),
     )
-
-
-def save(store: GraphStore, path: Path) -> None:
-    """Write to one file, atomically."""
-    save_arrays(path, **{f.name: getattr(store, f.name) for f in fields(store)})
-
-
-def load(path: Path) -> GraphStore | None:
-    """Read what :func:`save` wrote; None where there is nothing usable (it is then built again)."""
-    try:
-        return GraphStore(**load_arrays(path, *(f.name for f in fields(GraphStore))))
-    except DataError:
-        return None

@@ -24,9 +24,9 @@ def check_exposure(manifests: Sequence[Manifest]) -> None:
         return
     splits: dict[str, dict[str, str]] = {"train": {}, "validate": {}, "test": {}}
     for manifest in manifests:
-        keys = patient_keys(manifest.frame)
+        keys = patient_keys(manifest.index)
         for split in splits:
-            for key in keys[manifest.frame["split"] == split].unique():
+            for key in keys[manifest.index["split"] == split].unique():
                 splits[split].setdefault(key, str(manifest.path))
     for a, b in (("train", "validate"), ("train", "test"), ("validate", "test")):
         shared = sorted(splits[a].keys() & splits[b].keys())

@@ -12,7 +12,6 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,26 +138,24 @@ def validate(frame: pd.DataFrame, where: str) -> None:
     assert_disjoint(frame, where)
 
 
-@dataclass(frozen=True)
 class Manifest:
-    """A prepared data set.
+    """A prepared data set. Its rows are read when they are first asked for.
 
-    Attributes:
+    Args:
         path: its folder.
-        frame: one row per image, the columns :data:`COLUMNS`.
         header: what ``header.json`` holds: schema version, options, counts at every step, drops, notes, hash.
     """
 
-    path: Path
-    frame: pd.DataFrame
-    header: dict[str, Any]
+    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+        self.path = path
+        self.header = header
 
     @classmethod
     def load(cls, path: str | Path) -> Manifest:
-        """Open a manifest folder and check it.
+        """Open a manifest folder and check that it is complete and unchanged.
 
         Raises:
-            ManifestError: not a manifest, unfinished, of another schema version, damaged, or against the contract.
+            ManifestError: not a manifest, unfinished, of another schema version, or damaged.
         """
         path = Path(path)
         if not (path / HEADER).is_file():
@@ -183,9 +180,20 @@ class Manifest:
             raise ManifestError(
                 f"{path / PARQUET}: missing, or changed since it was prepared (hash {expected[:12]}); prepare it again"
             )
-        frame = pd.read_parquet(path / PARQUET)
-        validate(frame, str(path))
-        return cls(path, frame, header)
+        manifest = cls(path, header)
+        # the digest proves that the rows are those that were checked when they were written
+        assert_disjoint(manifest.index, str(path))
+        return manifest
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row per image, the columns :data:`COLUMNS`."""
+        return pd.read_parquet(self.path / PARQUET)
+
+    @cached_property
+    def index(self) -> pd.DataFrame:
+        """The rows without texts, labels and edited twins: what is cheap to read of a large manifest."""
+        return pd.read_parquet(self.path / PARQUET, columns=["image_id", "study_id", "patient_id", "dataset", "split"])
 
     @property
     def hash(self) -> str:
@@ -232,4 +240,4 @@ def save(path: Path, frame: pd.DataFrame, header: dict[str, Any], identity: obje
     }
     text = json.dumps(header, indent=2, ensure_ascii=False) + "\n"
     write_atomically(path / HEADER, lambda p: p.write_text(text, encoding="utf-8"))
-    return Manifest(path, frame, header)
+    return Manifest(path, header)

@@ -7,17 +7,14 @@ contrastive batch are its composition.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
-from clinclip.data.arrays import load_arrays, save_arrays
-from clinclip.errors import DataError
 from clinclip.types import TextBatch
 
 #: texts a call of the tokenizer; bounds the memory of its Python lists
@@ -92,7 +89,11 @@ def build(
     dtype = np.uint16 if tokenizer.vocab_size <= 2**16 else np.int32
     parts: list[np.ndarray] = []
     lengths: list[int] = []
-    for begin in range(0, len(texts), _CHUNK):
+    # a bar only where it takes noticeable time
+    steps = range(0, len(texts), _CHUNK)
+    for begin in tqdm(
+        steps, desc="tokenising", unit="k texts", disable=len(steps) < 4, leave=False, unit_scale=_CHUNK // 1000
+    ):
         for i, encoding in enumerate(tokenizer.encode(list(texts[begin : begin + _CHUNK]), max_tokens)):
             parts.append(np.asarray(encoding.ids, dtype=dtype))
             lengths.append(len(encoding.ids))
@@ -102,27 +103,3 @@ def build(
     np.cumsum(lengths, out=start[1:])
     ids = np.concatenate(parts) if parts else np.zeros(0, dtype=dtype)
     return TokenStore(ids, start, tokenizer.pad_id)
-
-
-def cache_key(texts: Sequence[str], tokenizer_hash: str, max_tokens: int) -> str:
-    """A name for the tokens of these texts under this tokenizer and length."""
-    digest = hashlib.sha256(f"1 {tokenizer_hash} {max_tokens}".encode())
-    for text in texts:
-        data = text.encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(8, "little"))
-        digest.update(data)
-    return digest.hexdigest()[:32]
-
-
-def save(store: TokenStore, path: Path) -> None:
-    """Write to one file, atomically."""
-    save_arrays(path, ids=store.ids, start=store.start, pad_id=np.array(store.pad_id))
-
-
-def load(path: Path) -> TokenStore | None:
-    """Read what :func:`save` wrote; None where there is nothing usable (it is then built again)."""
-    try:
-        arrays = load_arrays(path, "ids", "start", "pad_id")
-    except DataError:
-        return None
-    return TokenStore(arrays["ids"], arrays["start"], int(arrays["pad_id"]))

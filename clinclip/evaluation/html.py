@@ -110,6 +110,15 @@ def _figures(evaluation: Evaluation, names: list[str]) -> str:
             "Up to the whole gallery. The gap between the lines is what identical reports of other studies cost.",
             figures.recall([d["recall"] for d in drawn], names),
         )
+    if evaluation.task == "probe":
+        if "findings" not in tables:
+            return ""
+        column = models[0].tables[1].columns[-1]
+        return _section(
+            f"AUROC by finding, {column} of the labels",
+            "Dots with intervals; dashed: chance.",
+            figures.forest(tables["findings"], column, names, 0.5),
+        )
     column = models[0].tables[0].columns[0]
     return _section(
         "Score gaps",

@@ -17,9 +17,22 @@ from clinclip.errors import ConfigError
 from clinclip.evaluation.prompts import FILES
 from clinclip.findings import EVALUATION_POLICIES, FINDINGS, check_finding
 
-TASKS = ("zero-shot", "retrieval", "align")
+TASKS = ("zero-shot", "retrieval", "align", "probe")
 #: task -> its default protocol
-DEFAULTS = {"zero-shot": "zero-shot-chexpert14-v1", "retrieval": "retrieval-v1", "align": "align-v1"}
+DEFAULTS = {
+    "zero-shot": "zero-shot-chexpert14-v1",
+    "retrieval": "retrieval-v1",
+    "align": "align-v1",
+    "probe": "probe-v1",
+}
+#: settings that decide numbers in every task, and in each
+_COMMON = ("task", "split", "views", "resamples", "level", "seed")
+_DECIDES = {
+    "zero-shot": ("findings", "label_source", "label_policy", "prompts"),
+    "retrieval": ("gallery_texts", "ks"),
+    "align": (),
+    "probe": ("findings", "label_source", "label_policy", "fractions", "subsets"),
+}
 _CHOICES: dict[str, tuple[str, ...]] = {
     "task": TASKS,
     "split": ("train", "validate", "test"),
@@ -39,12 +52,14 @@ class Protocol:
         about: a sentence for readers; not part of the hash.
         split: of the manifest.
         views: view positions that are kept, in upper case; empty keeps all.
-        findings: those that are classified (zero-shot).
+        findings: those that are classified (zero-shot, probe).
         label_source: "table", "read" (by clinclip from the reports), or "auto": the table where the manifest has one.
         label_policy: a key of :data:`clinclip.findings.EVALUATION_POLICIES`.
         prompts: name or file of the prompt set (zero-shot).
         gallery_texts: "study" (one report a study) or "image" (one an image) (retrieval).
         ks: recall cut-offs (retrieval).
+        fractions: shares of the training patients that a probe is fitted on (probe).
+        subsets: nested draws of each share below 1; their mean and spread are shown (probe).
         resamples: bootstrap resamples over patients; 0 gives no intervals.
         level: coverage of the intervals.
         seed: of the bootstrap and of the controls.
@@ -61,6 +76,8 @@ class Protocol:
     prompts: str = "report-v1"
     gallery_texts: str = "study"
     ks: tuple[int, ...] = (1, 5, 10)
+    fractions: tuple[float, ...] = (0.01, 0.1, 1.0)
+    subsets: int = 5
     resamples: int = 1000
     level: float = 0.95
     seed: int = 0
@@ -76,16 +93,16 @@ class Protocol:
             check_finding(finding, key=f"protocol {self.name}: findings")
         if not self.findings or not self.ks or min(self.ks) < 1:
             raise ConfigError(f"protocol {self.name}: findings and ks must not be empty, ks at least 1")
+        if not self.fractions or not all(0 < f <= 1 for f in self.fractions) or self.subsets < 1:
+            raise ConfigError(f"protocol {self.name}: fractions must lie in (0, 1], subsets be at least 1")
         if self.resamples < 0 or not 0 < self.level < 1:
             raise ConfigError(f"protocol {self.name}: resamples={self.resamples} (>= 0), level={self.level} (0 to 1)")
 
     @property
     def content(self) -> dict[str, Any]:
-        """Everything that decides a number, JSON-able."""
+        """Everything that decides a number of this task, JSON-able."""
         record = asdict(self)
-        for key in ("name", "about", "modified"):
-            del record[key]
-        return json.loads(json.dumps(record))
+        return json.loads(json.dumps({k: record[k] for k in (*_COMMON, *_DECIDES[self.task])}))
 
     def hash(self, **resolved: str) -> str:
         """First 12 hexadecimal digits of the SHA-256 of the content.

@@ -25,6 +25,7 @@ TITLES = {
     "zero-shot": "Zero-shot classification",
     "retrieval": "Report retrieval",
     "align": "CXR-Align: negation and completeness",
+    "probe": "Linear probe",
 }
 _PERCENT = Style(percent=True)
 #: headline name -> (what it says, how it is printed)
@@ -44,6 +45,9 @@ HEADLINES: dict[str, tuple[str, Style]] = {
     "omitted_vs_negation": ("omitted > negation", _PERCENT),
     "three_way_top1": ("3-way top-1", _PERCENT),
     "full_order": ("full order", _PERCENT),
+    "auroc_1": ("AUROC, 1 % of the labels", Style()),
+    "auroc_10": ("AUROC, 10 % of the labels", Style()),
+    "auroc_100": ("AUROC, all labels", Style()),
 }
 DISCLAIMER = "Research software; not a medical device."
 

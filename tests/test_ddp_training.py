@@ -1,0 +1,96 @@
+"""Two gloo processes train exactly what one process trains on the same global batch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from clinclip.export.checkpoint import load_model
+from clinclip.testing import tiny_manifest, tiny_model
+from tests.ddp_worker import CASES, run
+
+ROOT = Path(__file__).parent.parent
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+def fit_options(root: Path) -> list[str]:
+    """A tiny run of the full method on toy studies."""
+    manifest = tiny_manifest(root / "toy", studies=18)
+    return [
+        f"--config={ROOT / 'configs/experiment/phantom_n_g_dtcg.yaml'}",
+        f"--data.manifests=[{manifest}]",
+        "--data.image_size=32",
+        "--data.batch_size=2",
+        "--data.num_workers=0",
+        "--model.model.image_encoder.name=test_vit",
+        "--model.model.embed_dim=8",
+        "--trainer.devices=2",
+        "--trainer.max_epochs=1",
+        "--trainer.enable_progress_bar=false",
+        f"--trainer.default_root_dir={root / 'run'}",
+    ]
+
+
+def launch(*command: str) -> None:
+    done = subprocess.run([*TORCHRUN, "-m", *command], capture_output=True, text=True, cwd=ROOT, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """The folder in which two processes have left their results: one launch, because starting costs the most."""
+    root = tmp_path_factory.mktemp("ddp")
+    launch("tests.ddp_worker", str(root / "two.pt"), *fit_options(root))
+    return root
+
+
+@pytest.fixture(scope="module")
+def two(root) -> dict[str, dict[str, torch.Tensor]]:
+    return torch.load(root / "two.pt", weights_only=True)
+
+
+@pytest.mark.ddp
+@pytest.mark.parametrize("case", CASES)
+def test_loss_and_gradients_equal_those_of_one_process(two, case) -> None:
+    one = run(case, world=1, rank=0)
+    start = dict(tiny_model(embed_dim=8, seed=1).double().named_parameters())
+    assert float(two[case]["loss"]) == pytest.approx(float(one["loss"]), rel=1e-6)
+    moved = 0
+    for name, before in start.items():
+        ours, theirs = two[case][name] - before.detach(), one[name] - before.detach()
+        difference = float((ours - theirs).norm())
+        assert difference <= 1e-5 * float(theirs.norm()) + 1e-14, name
+        moved += bool(theirs.norm() > 0)
+    assert moved > len(start) // 2
+
+
+@pytest.mark.ddp
+def test_validation_counts_each_image_once_on_two_processes(two) -> None:
+    one = run("baseline", world=1, rank=0)
+    names = [k for k in one if k.startswith("metric ")]
+    assert "metric val/align/report_vs_negation" in names
+    for name in names:
+        assert float(two["baseline"][name]) == pytest.approx(float(one[name]), abs=1e-6), name
+
+
+def check_run(root: Path) -> None:
+    (last,) = (root / "run").rglob("last.ckpt")
+    assert load_model(last).model.embed_dim == 8
+    states = torch.load(last, weights_only=True)["clinclip"]["rng"]
+    assert len(states) == 2  # of both processes, so that dropout can go on
+
+
+@pytest.mark.ddp
+def test_the_command_line_trains_on_two_processes(root) -> None:
+    check_run(root)
+
+
+@pytest.mark.ddp
+@pytest.mark.slow
+def test_the_documented_torchrun_command(tmp_path) -> None:
+    launch("clinclip", "fit", *fit_options(tmp_path))
+    check_run(tmp_path)
