@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import importlib
 import inspect
@@ -29,6 +30,8 @@ from clinclip.data.datamodule import CXRDataModule
 from clinclip.errors import ConfigError
 from clinclip.export.checkpoint import RECORD, read_checkpoint
 from clinclip.module import ClinClipModule
+
+clinclip.losses.load_all()
 
 #: what restores the module from the hyperparameters of a checkpoint (Lightning's own function)
 INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
@@ -164,6 +167,9 @@ def build(args: ArgsType = None, run: bool = True) -> ClinClipCLI:
         "allow_abbrev": False,
     }
     parser_kwargs = {**options, **{name: dict(options) for name in SUBCOMMANDS}} if run else options
+    if isinstance(args, dict):
+        # the parser works on the caller's own dictionaries otherwise, and leaves its types in them
+        args = copy.deepcopy(args)
     return ClinClipCLI(
         ClinClipModule,
         CXRDataModule,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,9 @@ def test_cluster_configurations_are_built(path, manifest, tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     settings = resolved(capsys, "--config", str(path), f"--data.manifests=[{manifest}]", *TINY)
     settings.pop("ckpt_path"), settings.pop("weights_only")
+    before = copy.deepcopy(settings)
     cli = build(settings, run=False)
+    assert settings == before  # a notebook's dictionary is not changed
     phantom = resolved(capsys, "--config", str(path.with_name(path.name.replace("mimic", "phantom"))))["model"]
     assert sorted(cli.model.losses) == sorted(phantom["losses"])
     assert settings["model"]["losses"] == phantom["losses"]
