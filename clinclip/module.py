@@ -330,8 +330,8 @@ class ClinClipModule(L.LightningModule):
         ):
             raise CheckpointError(
                 f"the checkpoint was trained with another tokenizer than the data module's ({self.tokenizer.name}, "
-                f"{self.tokenizer.vocab_size} tokens), so its token embeddings would not fit; use the same manifests and "
-                "data.tokenizer"
+                f"{self.tokenizer.vocab_size} tokens), so its token embeddings would not fit; use the same manifests "
+                "and data.tokenizer"
             )
 
     def on_train_start(self) -> None:

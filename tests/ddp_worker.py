@@ -1,7 +1,8 @@
 """One process of tests/test_ddp_training.py: the same global batch, trained for one step on 1 or 2 processes.
 
 Run by torchrun for two processes, imported for one. Writes the parameters after a step of plain gradient descent at
-rate one, so that the difference to the start is the gradient, and the validation metrics. Then it runs the command line.
+rate one, so that the difference to the start is the gradient, and the validation metrics. Then it runs the command
+line.
 """
 
 from __future__ import annotations

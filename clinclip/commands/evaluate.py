@@ -1,4 +1,4 @@
-"""``clinclip evaluate zero-shot|retrieval|align|probe``: tables with intervals, for one checkpoint or two side by side."""
+"""``clinclip evaluate zero-shot|retrieval|align|probe``: tables with intervals, for one checkpoint or two of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ABOUT = {
     "zero-shot": "Classify findings by positive and negative prompts: AUROC, AUPRC, F1, MCC, calibration, subgroups.",
     "retrieval": "Retrieve reports for images and images for reports: recall at k, ranks, clinical agreement.",
     "align": "CXR-Align: does an image prefer its report to the negated and to the incomplete one?",
-    "probe": "Linear probe: logistic regression on frozen image features with 1, 10 and 100 % of the training patients.",
+    "probe": "Linear probe: logistic regression on frozen image features, with 1, 10 and 100 % of training patients.",
 }
 
 

@@ -21,8 +21,9 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     p = argparse.ArgumentParser(
         prog="clinclip explain",
-        description="Show what clinclip reads in a report or sentence: each mention with its state (green: present, red: "
-        "absent, yellow: uncertain), the cue that decided it (underlined), the rule, and how far each cue reaches.",
+        description="Show what clinclip reads in a report or sentence: each mention with its state (green: present, "
+        "red: absent, yellow: uncertain), the cue that decided it (underlined), the rule, and how far each cue "
+        "reaches.",
     )
     p.add_argument("report", nargs="?", default=None, help="the text itself; '-' or nothing reads standard input")
     p.add_argument("--text", type=Path, default=None, metavar="FILE", help="read the text from a file")

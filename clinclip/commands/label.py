@@ -25,8 +25,8 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     p = argparse.ArgumentParser(
         prog="clinclip label",
-        description="Label the reports of a CSV with the 14 CheXpert observations: offline, one output row for each input "
-        "row, in the same order. Neither report text nor identifiers are copied unless asked for with --keep.",
+        description="Label the reports of a CSV with the 14 CheXpert observations: offline, one output row for each "
+        "input row, in the same order. Neither report text nor identifiers are copied unless asked for with --keep.",
     )
     p.add_argument("--csv", required=True, type=Path, help="input table (.csv or .csv.gz)")
     p.add_argument("--text-column", required=True, help="column with the report text")

@@ -59,7 +59,7 @@ def probe_tables(
     def macro(weights: np.ndarray) -> np.ndarray:
         values = []
         for part in by_share(weights):
-            each = part.mean(2) if defined else np.full(part.shape[:2], np.nan)
+            each: np.ndarray = part.mean(2) if defined else np.full(part.shape[:2], np.nan)
             spread = each.std(1, ddof=1) if each.shape[1] > 1 else np.full(len(each), np.nan)
             values += [each.mean(1), spread]
         return np.stack(values, axis=1)

@@ -1,4 +1,4 @@
-"""Report language: sections, sentences, mentions and their states, labels, edited twins of reports. Never needs torch."""
+"""Report language: sections, sentences, mentions and their states, labels, edited twins of reports; without torch."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from clinclip.text.words import fold, word_spans
 def find_assertions(text: str) -> list[Assertion]:
     """Every mention of a finding in a report, in order.
 
-    Mentions in history and indication sections are returned too, as uncertain by the rule "context-section": they do not
-    say what this image shows. Technique and comparison sections are not read. A statement about anatomy that denies
+    Mentions in history and indication sections are returned too, as uncertain by the rule "context-section": they do
+    not say what this image shows. Technique and comparison sections are not read. A statement about anatomy that denies
     several findings ("lungs are clear") gives one assertion for each, with the same span. Observations outside the
     CheXpert vocabulary (emphysema, "acute cardiopulmonary process") have ``finding`` None; where the denial of such a
     mention denies one of the 14 ("no acute osseous abnormality": no fracture), its ``finding`` names that one.

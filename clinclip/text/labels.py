@@ -1,8 +1,9 @@
 """Labels of a report: the 14 CheXpert observations, aggregated over its mentions.
 
-The aggregation is CheXpert's (Irvin et al., AAAI 2019): over all mentions of an observation, present wins over uncertain and
-uncertain over absent; a present child makes its parent present (their figure 1); No Finding is present only when no other
-observation, Support Devices aside, is present or uncertain. Decisions where CheXpert leaves room, each with its reason:
+The aggregation is CheXpert's (Irvin et al., AAAI 2019): over all mentions of an observation, present wins over
+uncertain and uncertain over absent; a present child makes its parent present (their figure 1); No Finding is present
+only when no other observation, Support Devices aside, is present or uncertain. Decisions where CheXpert leaves room,
+each with its reason:
 
 - Only findings, impression and text without a title are read. History, indication, technique, comparison and a
   preliminary read beside a final one do not say what this image shows.

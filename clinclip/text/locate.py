@@ -8,7 +8,9 @@ from clinclip.text.lexicon.build import lexicon
 from clinclip.text.words import one_edit
 
 #: words that a phrase may leave out or add
-_SMALL = frozenset("a an the of to in on at and or for with her his their any".split())
+_SMALL = frozenset(
+    ("a", "an", "the", "of", "to", "in", "on", "at", "and", "or", "for", "with", "her", "his", "their", "any")
+)
 #: how many foreign words may stand between the words of a phrase
 _MAX_GAP = 4
 _SUFFIXES = ("'s", "nesses", "ness", "ings", "ing", "edly", "ied", "ies", "ed", "es", "s", "ly", "e", "y")
@@ -45,8 +47,8 @@ def _alike(a: str, b: str) -> bool:
     common = 0
     while common < len(short) and a[common] == b[common]:
         common += 1
-    return (
-        common >= 5 and common >= len(long) - 3 or (len(short) >= 6 and short[0] == long[0] and one_edit(short, long))
+    return (common >= 5 and common >= len(long) - 3) or (
+        len(short) >= 6 and short[0] == long[0] and one_edit(short, long)
     )
 
 
@@ -113,7 +115,7 @@ def _any_order(have: list[str], want: list[str]) -> tuple[int, int] | None:
 
 
 def denied_word(words: list[str], phrase: list[str]) -> int | None:
-    """Place of a word that denies the phrase by its prefix or suffix: "afebrile", "nontender", "anicteric", "painless"."""
+    """Place of a word that denies the phrase by its prefix or suffix: "afebrile", "nontender", "painless"."""
     for target in phrase:
         base = stem(target)
         if len(base) < 4:

@@ -1,16 +1,16 @@
-"""Statements about anatomy that deny or assert a finding: "heart size is normal", "lungs are clear", "heart is enlarged".
+"""Statements about anatomy that deny or assert a finding: "lungs are clear", "heart size is normal", "heart enlarged".
 
 A predicate ("normal", "clear", "enlarged", "stable") is linked to its subjects, before it over a verb or colon
-("heart and mediastinum are normal", "Heart: normal") or behind it as an adjective ("normal heart, lungs and pleura"). What the
-pair means for the 14 observations stands in ``lexicon/normality.tsv``.
+("heart and mediastinum are normal", "Heart: normal") or behind it as an adjective ("normal heart, lungs and pleura").
+What the pair means for the 14 observations stands in ``lexicon/normality.tsv``.
 """
 
 from __future__ import annotations
 
 from clinclip.findings import LabelState
 from clinclip.text import roles as r
-from clinclip.text.lexicon.build import Concept, Lexicon
 from clinclip.text.cues import Cue
+from clinclip.text.lexicon.build import Concept, Lexicon
 from clinclip.text.scopes import Clauses
 
 _LIST = r.AND | r.OR | r.COMMA

@@ -56,10 +56,10 @@ def _state(words: list[str], start: int, end: int) -> tuple[LabelState, str, Cue
 def assert_phrase(sentence: str, phrase: str) -> Assertion:
     """The state of any phrase in any clinical sentence, discharge summaries and operative notes included.
 
-    The phrase is found as it stands, else by its word stems, with a few words between, in another order, or with a typing
-    error. Where it occurs several times, a statement wins over a title ("Chest pain: denies chest pain"), and present over
-    uncertain over absent. History is the patient's, so "history of stroke" is present; another person's disease, a risk,
-    an order ("rule out sepsis") and a condition ("if fever develops") are uncertain.
+    The phrase is found as it stands, else by its word stems, with a few words between, in another order, or with a
+    typing error. Where it occurs several times, a statement wins over a title ("Chest pain: denies chest pain"), and
+    present over uncertain over absent. History is the patient's, so "history of stroke" is present; another person's
+    disease, a risk, an order ("rule out sepsis") and a condition ("if fever develops") are uncertain.
 
     Args:
         sentence: a sentence, or several.

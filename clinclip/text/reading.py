@@ -1,7 +1,8 @@
 """From a sentence to its mentions: lexicon hits, normality statements, and the state of each mention.
 
 Sentences repeat heavily in radiology, and what a sentence says does not depend on where it stands, so readings are
-cached by the folded sentence. Positions in a reading are word numbers; :mod:`clinclip.text.assertions` turns them into offsets.
+cached by the folded sentence. Positions in a reading are word numbers; :mod:`clinclip.text.assertions` turns them into
+offsets.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from itertools import pairwise
 
 from clinclip.findings import LabelState
 from clinclip.text import roles as r
+from clinclip.text.cues import Cue, decide
 from clinclip.text.lexicon.build import Concept, Entry, Lexicon, lexicon
 from clinclip.text.normality import statements
-from clinclip.text.cues import Cue, decide
 from clinclip.text.scopes import Clauses
 from clinclip.text.words import split_words
 
@@ -81,8 +82,7 @@ def read_words(words: list[str]) -> tuple[list[Mention], list[Cue]]:
     for start, end, entry in hits:
         if entry.flags & r.CONCEPT:
             cue = decide(cues, start, end)
-            for concept in entry.concepts:
-                mentions.append(_mention(concept, start, end, cue, question))
+            mentions.extend(_mention(concept, start, end, cue, question) for concept in entry.concepts)
     if content & r.ANATOMY and content & r.PREDICATE:
         for concept, start, end, state, rule, cue_start, cue_end in statements(clauses, cues, lex):
             mentions.append(Mention(concept, start, end, state, rule, cue_start, cue_end))
@@ -114,7 +114,7 @@ def _mention(concept: Concept, start: int, end: int, cue: Cue | None, question: 
 
 
 def _alternatives(mentions: list[Mention], clauses: Clauses) -> None:
-    """ "Atelectasis or pneumonia", "edema versus infection": each of two alternatives is uncertain unless a cue says more."""
+    """Two alternatives are both uncertain unless a cue says more: "atelectasis or pneumonia", "edema vs infection"."""
     ordered = sorted(mentions, key=_place)
     for left, right in pairwise(ordered):
         if left.rule != "stated" or right.state is LabelState.ABSENT or left.end > right.start:

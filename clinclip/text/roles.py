@@ -67,7 +67,8 @@ ADJECTIVE = 1 << 55  # an anatomical adjective: a subject only inside a list ("c
 
 NAMES: dict[str, int] = {
     "neg_pre": NEG_PRE, "neg_post": NEG_POST, "neg_not": NEG_NOT, "unc_pre": UNC_PRE, "unc_post": UNC_POST,
-    "resolved": RESOLVED, "removed": REMOVED, "resolution": RESOLUTION, "history": HISTORY, "hypothetical": HYPOTHETICAL,
+    "resolved": RESOLVED, "removed": REMOVED, "resolution": RESOLUTION, "history": HISTORY,
+    "hypothetical": HYPOTHETICAL,
     "other_subject": OTHER_SUBJECT, "indication": INDICATION, "affirm": AFFIRM, "pseudo": PSEUDO, "end": END,
     "except": EXCEPT, "and": AND, "or": OR, "comma": COMMA, "colon": COLON, "verb": VERB, "open": OPEN, "close": CLOSE,
     "start": START, "article": ARTICLE, "existing": EXISTING, "seen": SEEN, "adverb": ADVERB, "excluded": EXCLUDED,
@@ -75,5 +76,6 @@ NAMES: dict[str, int] = {
     "relative": RELATIVE, "suggest": SUGGEST, "the": THE, "after": AFTER, "question": QUESTION,
     "superimposed": SUPERIMPOSED, "copula": COPULA, "near": NEAR, "degree": DEGREE, "change_noun": CHANGE_NOUN,
     "neg_near": NEG_NEAR, "disease_history": DISEASE_HISTORY, "comparison": COMPARISON,
-    "other_person": OTHER_PERSON, "person_verb": PERSON_VERB, "hypothetical_post": HYPOTHETICAL_POST, "neutral": 0, "prior": PRIOR,
+    "other_person": OTHER_PERSON, "person_verb": PERSON_VERB, "hypothetical_post": HYPOTHETICAL_POST,
+    "neutral": 0, "prior": PRIOR,
 }  # fmt: skip

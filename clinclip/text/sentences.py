@@ -1,9 +1,9 @@
 """Sentence splitting of reports and notes, with offsets, in linear time.
 
 Radiology text wraps lines in the middle of sentences, numbers its impressions, omits full stops at line ends and writes
-"2.5 cm", "vs." and "Dr. ___". A sentence ends at a full stop, question or exclamation mark followed by white space (unless
-the stop belongs to an abbreviation, an initial or a list number), at an empty line, and at a line break before a
-list item, before a title ("LUNGS:"), or after a line too short to have been wrapped.
+"2.5 cm", "vs." and "Dr. ___". A sentence ends at a full stop, question or exclamation mark followed by white space
+(unless the stop belongs to an abbreviation, an initial or a list number), at an empty line, and at a line break before
+a list item, before a title ("LUNGS:"), or after a line too short to have been wrapped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Folding and word splitting: the form of a text that lexicon and rules see, with offsets that stay those of the original.
+"""Folding and word splitting: the form of a text that lexicon and rules see; offsets stay those of the original.
 
 Folding never changes the length of the text, so a span in the folded text is a span in the original. It lower-cases,
 straightens typographic quotes and accents, turns hyphens inside words into spaces ("ground-glass" = "ground glass"),
@@ -32,7 +32,8 @@ _ROS_MINUS = re.compile(r"(?<![\w.)-])-(?=[a-z])")
 
 def _fold_table() -> dict[int, str]:
     table = {
-        ord("\u2018"): "'", ord("\u2019"): "'", ord("\u02bc"): "'", ord("`"): "'", ord("\u201c"): '"', ord("\u201d"): '"',
+        ord("\u2018"): "'", ord("\u2019"): "'", ord("\u02bc"): "'", ord("`"): "'",
+        ord("\u201c"): '"', ord("\u201d"): '"',
         ord("\u2013"): "-", ord("\u2014"): "-", ord("\u2010"): "-", ord("\u2011"): "-", ord("\u2012"): "-",
         ord("\u2212"): "-", ord("\u00ad"): "-", ord("\u00a0"): " ", ord("\u2009"): " ", ord("\u202f"): " ",
         ord("\u2022"): ";", ord("\u00b7"): ";", ord("\ufffd"): " ",

@@ -1,9 +1,9 @@
 """The complete labeller against the loops it replaces: CheXpert's mention stage alone, and negspacy (goal 10).
 
 The corpus is phantom reports in MIMIC-CXR's form. The CheXpert rendition is the loop structure of its labeler's first
-stage, written anew: for each sentence, for each observation, for each of its phrases, ``re.finditer``, with 148 phrases to
-find and 173 to except; what it calls next, a parser and its dependency rules, is left out. negspacy gets sentences and
-entities from the fastest spaCy set-up that offers them: a blank pipeline with sentencizer and entity ruler.
+stage, written anew: for each sentence, for each observation, for each of its phrases, ``re.finditer``, with 148 phrases
+to find and 173 to except; what it calls next, a parser and its dependency rules, is left out. negspacy gets sentences
+and entities from the fastest spaCy set-up that offers them: a blank pipeline with sentencizer and entity ruler.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def negspacy_pipeline():
     nlp = spacy.blank("en")
     nlp.add_pipe("sentencizer")
     ruler = nlp.add_pipe("entity_ruler")
-    heads = ["pleural effusion", "effusion", "pneumothorax", "consolidation", "pneumonia", "edema", "atelectasis", "opacity",
-             "opacities", "nodule", "cardiomegaly", "fracture"]  # fmt: skip
+    heads = ["pleural effusion", "effusion", "pneumothorax", "consolidation", "pneumonia", "edema", "atelectasis",
+             "opacity", "opacities", "nodule", "cardiomegaly", "fracture"]  # fmt: skip
     ruler.add_patterns([{"label": "FINDING", "pattern": [{"LOWER": w} for w in h.split()]} for h in heads])
     nlp.add_pipe("negex", config={"ent_types": ["FINDING"], "neg_termset": termset("en_clinical").get_patterns()})
     return nlp

@@ -1,8 +1,8 @@
 """Goal 9, first half: cached token batches against tokenizer calls, and padding of a batch whose composition stays.
 
 Reports are synthetic with the lengths of chest X-ray reports (log-normal, mean 79 tokens, 95 % below 167). The peers'
-way is the Hugging Face tokenizer, once a sample in ``__getitem__`` or once a batch in the collate function; ours is what
-``StudyDataset`` does. Both give the same ids.
+way is the Hugging Face tokenizer, once a sample in ``__getitem__`` or once a batch in the collate function; ours is
+what ``StudyDataset`` does. Both give the same ids.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from clinclip.text.tokens import Tokenizer
 from tests.benchmarks.harness import Row, interleaved
 
 REPORTS, BATCH, MAX_TOKENS = 2_000, 512, 256
-WORDS = (
+TEXT = (
     "the lungs are clear heart size is normal no pleural effusion or pneumothorax small left right basal opacity may "
     "represent atelectasis pneumonia cannot be excluded mild cardiomegaly with pulmonary vascular congestion tip of "
     "endotracheal tube terminates above carina mediastinal contours unremarkable degenerative changes thoracic spine "
     "compared to prior study interval increase in bilateral interstitial edema retrocardiac consolidation stable"
-).split()
+)
+WORDS = TEXT.split()
 
 
 def reports(count: int, seed: int = 0) -> list[str]:
@@ -88,8 +89,6 @@ def run() -> list[Row]:
     for buckets, goal in ((1, 4.0), (32, 1.05)):
         note = "dynamic padding only" if buckets == 1 else f"{buckets} pieces by length inside the tower"
         out.append(
-            Row(
-                "tokens computed / real, batch unchanged", mean[buckets], 1.0, mean[buckets], goal, "", "smaller", note
-            )
+            Row("tokens computed / real, batch unchanged", mean[buckets], 1.0, mean[buckets], goal, "", "smaller", note)
         )
     return out

@@ -1,9 +1,9 @@
-"""Readers to compare with: our own rendition of NegEx's algorithm, and negspacy. Neither knows normality or aggregation.
+"""Readers to compare with: our own rendition of NegEx's algorithm, and negspacy. Neither knows normality statements.
 
 NegEx (Chapman et al., J Biomed Inform 2001) as published: trigger phrases before and after a concept, pseudo-triggers
-that are skipped, and terms that end a scope; a concept inside a scope is negated or possible. The trigger lists here are
-ours, of the size of the published ones. For finding rows both get clinclip's own mentions, so that only the assertion
-differs: a cue-list reader of chest reports.
+that are skipped, and terms that end a scope; a concept inside a scope is negated or possible. The trigger lists here
+are ours, of the size of the published ones. For finding rows both get clinclip's own mentions, so that only the
+assertion differs: a cue-list reader of chest reports.
 """
 
 from __future__ import annotations
@@ -26,16 +26,20 @@ BEFORE = (
     "no new evidence of|no sign of|no signs of|no significant|no suggestion of|no suspicious|not|not appear|"
     "not demonstrate|not had|not have|not reveal|not see|rather than|ruled out for|unremarkable for|without|"
     "without any evidence of|without evidence|without indication of|without sign of"
-).split("|")
-AFTER = "was ruled out|is ruled out|are ruled out|has been ruled out|have been ruled out|unlikely|free|not seen".split(
-    "|"
 )
+AFTER = "was ruled out|is ruled out|are ruled out|has been ruled out|have been ruled out|unlikely|free|not seen"
 POSSIBLE_BEFORE = (
     "rule out|r/o|be ruled out for|possible|possibly|probable|suspicious for|cannot exclude|may represent|likely"
 )
 POSSIBLE_AFTER = "be ruled out|cannot be excluded|not excluded|did not rule out|not been ruled out|is possible"
-PSEUDO = "no increase|no change|no significant change|no interval change|not only|not necessarily|without difficulty|gram negative"
-END = "but|however|nevertheless|yet|though|although|still|aside from|except|apart from|secondary to|as the cause of|which|who|;"
+PSEUDO = (
+    "no increase|no change|no significant change|no interval change|not only|not necessarily|without difficulty|"
+    "gram negative"
+)
+END = (
+    "but|however|nevertheless|yet|though|although|still|aside from|except|apart from|secondary to|as the cause of|"
+    "which|who|;"
+)
 
 
 @lru_cache(maxsize=1)
@@ -44,9 +48,9 @@ def _triggers() -> tuple[re.Pattern[str], dict[str, str]]:
     for kind, phrases in (
         ("end", END.split("|")),
         ("possible-after", POSSIBLE_AFTER.split("|")),
-        ("after", AFTER),
+        ("after", AFTER.split("|")),
         ("possible-before", POSSIBLE_BEFORE.split("|")),
-        ("before", BEFORE),
+        ("before", BEFORE.split("|")),
         ("pseudo", PSEUDO.split("|")),
     ):
         kinds.update(dict.fromkeys(phrases, kind))
@@ -121,7 +125,7 @@ def baseline(row: Row, reader: Any) -> str:
                 return reader(sentence, at, at + len(row.target))
         return "not_mentioned"
     rank = {"not_mentioned": 0, "absent": 1, "uncertain": 2, "present": 3}
-    states = {name: "not_mentioned" for name in FINDINGS}
+    states = dict.fromkeys(FINDINGS, "not_mentioned")
     for finding, sentence, start, end in mentions(row.sentence):
         state = reader(sentence, start, end)
         if rank[state] > rank[states[finding]]:

@@ -9,9 +9,8 @@ from tests.text.scoring import read, rows, score
 def compare() -> dict[tuple[str, str, str], float]:
     """F1 of "absent" and accuracy of each reader on each part; printed and returned (F1 only)."""
     result: dict[tuple[str, str, str], float] = {}
-    print(
-        '| part | kind | rows | reader | accuracy | precision of "absent" | recall | F1 |\n|---|---|---|---|---|---|---|---|'
-    )
+    print('| part | kind | rows | reader | accuracy | precision of "absent" | recall | F1 |')
+    print("|---|---|---|---|---|---|---|---|")
     for part in ("dev", "test"):
         for kind in ("finding", "phrase"):
             table = rows(part, kind)
@@ -22,9 +21,8 @@ def compare() -> dict[tuple[str, str, str], float]:
             ):
                 s, _ = score(table, reader)
                 result[part, kind, name] = s.f1
-                print(
-                    f"| {part} | {kind} | {s.n} | {name} | {s.accuracy:.3f} | {s.precision:.3f} | {s.recall:.3f} | {s.f1:.3f} |"
-                )
+                figures = " | ".join(f"{x:.3f}" for x in (s.accuracy, s.precision, s.recall, s.f1))
+                print(f"| {part} | {kind} | {s.n} | {name} | {figures} |")
     return result
 
 

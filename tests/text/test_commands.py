@@ -85,7 +85,7 @@ def test_label_an_empty_table(tmp_path: Path) -> None:
 
 def test_label_errors_name_what_is_wrong(table: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "labels.csv")
-    with pytest.raises(TableError, match="no column 'report'; available: 'study', 'text'.*--text-column"):
+    with pytest.raises(TableError, match=r"no column 'report'; available: 'study', 'text'.*--text-column"):
         label.main(["--csv", str(table), "--text-column", "report", "--out", out])
     with pytest.raises(TableError, match="no such file"):
         label.main(["--csv", "none.csv", "--text-column", "text", "--out", out])
@@ -147,7 +147,7 @@ def test_explain_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_explain_errors(tmp_path: Path) -> None:
-    with pytest.raises(ReportTextError, match="none.txt"):
+    with pytest.raises(ReportTextError, match=r"none\.txt"):
         explain.main(["--text", str(tmp_path / "none.txt")])
     with pytest.raises(ConfigError, match="not both"):
         explain.main(["No effusion.", "--text", str(tmp_path)])

@@ -15,7 +15,11 @@ from clinclip.text.reading import find_hits
 from clinclip.text.types import Assertion
 from clinclip.text.words import fold, one_edit, split_words, word_spans
 
-WORDS = ["no", "without", "effusion", "pneumothorax", ",", ".", ";", ":", "and", "or", "but", "with", "small", "left", "heart", "is", "enlarged", "normal", "lungs", "clear", "not", "seen", "cannot", "exclude", "may", "represent", "resolved", "(", ")", "?", "the", "of", "in", "if", "history", "prior", "study", "which", "\n", "___", "X"]
+WORDS = [
+    "no", "without", "effusion", "pneumothorax", ",", ".", ";", ":", "and", "or", "but", "with", "small", "left",
+    "heart", "is", "enlarged", "normal", "lungs", "clear", "not", "seen", "cannot", "exclude", "may", "represent",
+    "resolved", "(", ")", "?", "the", "of", "in", "if", "history", "prior", "study", "which", "\n", "___", "X",
+]  # fmt: skip
 REPORTS = st.lists(st.sampled_from(WORDS), max_size=60).map(" ".join)
 
 
@@ -82,8 +86,9 @@ def test_odd_texts(text: str) -> None:
 @pytest.mark.parametrize(
     "unit",
     [
-        "effusion ", "no effusion, ", "no effusion and ", "no ", "effusion or ", "not seen ", "( ", "heart is normal and ",
-        "normal heart, ", "may represent ", "the effusion, which ", "effusion, ", "IMPRESSION: ", "a: ", "\n", "1. ",
+        "effusion ", "no effusion, ", "no effusion and ", "no ", "effusion or ", "not seen ", "( ",
+        "heart is normal and ", "normal heart, ", "may represent ", "the effusion, which ", "effusion, ",
+        "IMPRESSION: ", "a: ", "\n", "1. ",
     ],
 )  # fmt: skip
 def test_run_time_is_linear(unit: str) -> None:

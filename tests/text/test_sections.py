@@ -150,7 +150,7 @@ def test_bad_rule_files_are_named(tmp_path: Path, content: str, message: str) ->
 
 
 def test_rules_that_do_not_fit_the_report() -> None:
-    with pytest.raises(ReportTextError, match="s50000001.*does not fit a report of 3 characters"):
+    with pytest.raises(ReportTextError, match=r"s50000001.*does not fit a report of 3 characters"):
         split_sections("abc", "s50000001", StudyRules(ranges={"s50000001": (0, 9)}))
     with pytest.raises(ReportTextError, match="asks for 'findings'; found: full report"):
         split_sections("abc", "s50000001", StudyRules(sections={"s50000001": "findings"}))
@@ -166,7 +166,7 @@ def test_policies() -> None:
     assert study_text(sections, "findings_impression") == "No pleural effusion.\n\nNo acute process."
     assert study_text(sections, "longest") == "No pleural effusion.", "longest by characters, not lexically"
     assert study_text(sections, "full") == "No pleural effusion.\n\nNo acute process."
-    with pytest.raises(ConfigError, match="official.*data.sections"):
+    with pytest.raises(ConfigError, match=r"official.*data\.sections"):
         study_text(sections, "both")
 
 

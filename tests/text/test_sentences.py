@@ -42,7 +42,7 @@ def test_split(text: str, sentences: list[str]) -> None:
 
 
 def test_a_wrapped_line_does_not_end_a_sentence() -> None:
-    text = " There is no focal consolidation, pleural effusion, or pneumothorax in either\n lung, and the Swan-Ganz is out."
+    text = " There is no focal consolidation, pleural effusion, or pneumothorax in either\n lung; the Swan-Ganz is out."
     assert len(split(text)) == 1
 
 

@@ -21,7 +21,10 @@ def test_the_table_is_well_formed() -> None:
 
 @pytest.mark.parametrize(
     ("part", "kind", "accuracy", "f1"),
-    [("dev", "finding", 0.98, 0.98), ("dev", "phrase", 0.98, 0.98), ("test", "finding", 0.97, 0.98), ("test", "phrase", 0.97, 0.98)],
+    [
+        ("dev", "finding", 0.98, 0.98), ("dev", "phrase", 0.98, 0.98),
+        ("test", "finding", 0.97, 0.98), ("test", "phrase", 0.97, 0.98),
+    ],
 )  # fmt: skip
 def test_floors(part: str, kind: str, accuracy: float, f1: float) -> None:
     result, wrong = score(rows(part, kind))
