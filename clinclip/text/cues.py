@@ -67,6 +67,8 @@ def decide(cues: list[Cue], start: int, end: int) -> Cue | None:
         if negated.start > start:  # behind the mention the last word counts: "not seen but cannot be excluded"
             return uncertain if uncertain.start > negated.start else negated
         if uncertain.start > start:
+            if negated.rule == "denied-verb" and uncertain.end <= negated.high and uncertain.rule == "uncertain-after":
+                return negated  # "did not feel that endocarditis was likely"
             return negated if gap_negated <= gap_uncertain else uncertain
         return negated
     return negated or uncertain or other

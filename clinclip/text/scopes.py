@@ -66,7 +66,7 @@ class Clauses:
         return found
 
     def _cancel(self, found: list[Cue]) -> None:
-        """ "cannot walk without pain": a "without" that is itself denied affirms."""
+        """A "without" that is itself denied affirms: "cannot walk without pain"."""
         outer: Cue | None = None
         for cue in found:
             if outer is not None and cue.rule == "without" and outer.end <= cue.start < outer.high:
@@ -137,7 +137,7 @@ class Clauses:
             found.append(Cue(kind, state, rule, start, end, end, high, islands))
 
     def _no(self, i: int, found: list[Cue]) -> None:
-        """ "no", "without", "denies" ...; "Pneumothorax: no." answers what stands before, "no change in" denies nothing."""
+        """Reads "no", "without" ...; "Pneumothorax: no." answers what stands before, "no change in" denies nothing."""
         if i > 0 and self.F[i - 1] & (r.COLON | r.OPEN) and self.E[i - 1] == self.S[i] and self._closes(i):
             self._add(found, i, r.NEG_POST, NEGATED, "answer", forward=False)
             return
@@ -153,7 +153,7 @@ class Clauses:
         self._add(found, i, r.NEG_PRE, NEGATED, "negated-before")
 
     def _not(self, i: int, found: list[Cue]) -> int:
-        """ "not", "no longer", "cannot": what follows decides the direction."""
+        """Reads "not", "no longer", "cannot": what follows decides the direction."""
         S, E, F = self.S, self.E, self.F
         k, at, before = i + 1, E[i], 0
         while k < self._n and S[k] == at and F[k] & r.ADVERB and not F[k] & r.SEEN:
@@ -188,13 +188,13 @@ class Clauses:
         return last
 
     def _active(self, i: int, k: int) -> bool:
-        """ "has not shown X" has its object behind, unlike "has not been shown"."""
+        """Whether the object stands behind: "has not shown X", unlike "has not been shown"."""
         if i == 0 or self.E[i - 1] != self.S[i] or self.X[i - 1].phrase not in {"has", "have", "had"}:
             return False
         return self.E[i] == self.S[k] and not self._closes(k)
 
     def _before(self, k: int) -> bool:
-        """ "not seen previously", "not evident on the prior exam": the denial speaks of the past."""
+        """Whether the denial speaks of the past: "not seen previously", "not evident on the prior exam"."""
         for j in range(k + 1, min(k + 4, self._n)):
             if self.S[j] - self.E[k] > 3 or self.F[j] & (_CLAUSE_END | r.COMMA):
                 return False
@@ -217,7 +217,7 @@ class Clauses:
         return bool(linked and not noun)
 
     def _has_object(self, k: int) -> bool:
-        """ "was not given any aspirin", "was not noted to have fever": the participle has an object behind it."""
+        """Whether the participle has an object behind it: "was not given aspirin", "was not noted to have fever"."""
         if k + 1 >= self._n or self.S[k + 1] != self.E[k]:
             return False
         flags = self.F[k + 1]
@@ -246,7 +246,7 @@ class Clauses:
             self._add(found, i, r.UNC_PRE, UNCERTAIN, "uncertain-before", strict=True)
 
     def _is_low(self, i: int) -> bool:
-        """ "suspicion for X is low", "the probability of X was minimal"."""
+        """Whether a noun of degree is called low: "suspicion for X is low", "the probability of X was minimal"."""
         if not _DEGREE_NOUNS.intersection(self.X[i].phrase.split()):
             return False
         for k in range(i + 1, min(i + 10, self._n - 1)):
@@ -257,7 +257,7 @@ class Clauses:
         return False
 
     def _person_with_disease(self, i: int) -> bool:
-        """ "mother had", "brother with", "father died of": somebody else's disease."""
+        """Whether this is somebody else's disease: "mother had", "brother with", "father died of"."""
         for k in range(i + 1, min(i + 4, self._n)):
             if self.S[k] - self.E[i] > 3 or self.F[k] & (_CLAUSE_END | r.COMMA):
                 return False
@@ -391,6 +391,8 @@ class Clauses:
         if segment & r.AFFIRM or (flags & r.COMMA and segment & r.NEG_PRE):
             return True, k  # "without fever, diarrhea without blood"
         comma_only = flags & r.COMMA and not flags & r.AND
+        if comma_only and j and F[j - 1] & r.EXISTING and E[j - 1] == S[j] and F[j - 2 if j > 1 else 0] & r.NEG_PRE:
+            return False, k  # "no warm, red joints": the comma stands between adjectives
         closed = self._closed_by_or(m)
         if segment & r.VERB and not (closed and not strict and segment & r.SEEN):
             # "no effusion and pneumothorax is seen" shares its verb; "no effusion and the heart is large" does not
@@ -465,7 +467,7 @@ class Clauses:
         return max(0, limit)
 
     def _shared_subject(self, j: int) -> int:
-        """The hit before the previous predicate, whose subject the conjunction at ``j`` shares; ``j`` if there is none."""
+        """The hit before the previous predicate, whose subject the conjunction at ``j`` shares; ``j`` if none."""
         for k in range(j - 1, -1, -1):
             if self.F[k] & _CLAUSE_END:
                 break
@@ -476,7 +478,7 @@ class Clauses:
         return j
 
     def _parenthesis(self, j: int) -> int | None:
-        """The comma that opens the parenthesis closed at ``j`` ("effusions, previously seen, are not present"), if any."""
+        """The comma that opens the parenthesis closed at ``j``, if any: "effusions, previously seen, are absent"."""
         for k in range(j - 1, max(-1, j - 6), -1):
             if self.F[k] & r.COMMA:
                 return k if self.S[j] - self.E[k] <= 6 and k > 0 else None
