@@ -45,6 +45,29 @@ def test_same_key_same_picture_in_another_process():
     assert done.stdout.strip() == here
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"clahe": 1.0, "clahe_clip": 8.0},
+        {"rotation": 0.0, "scale": (0.5, 1.0)},
+        {"rotation": 45.0, "clahe": 0.0, "scale": (0.9, 2.0), "ratio": (0.3, 3.0)},
+        {"brightness": 0.0, "contrast": 0.0},
+    ],
+)
+@pytest.mark.parametrize("shape", [(80, 80), (61, 90), (64, 64)])
+def test_pictures_are_those_of_the_transforms_own_call(options, shape):
+    """The short way around ``__call__`` draws what the transforms draw and applies what they apply, bit for bit."""
+    image = grey8(*shape)
+    ours, theirs = ImageTransform(64, train=True, **options), ImageTransform(64, train=True, **options)
+    for key in KEYS:
+        expected = theirs._bordered(image)
+        for (transform, _), seed in zip(theirs._build(), theirs._seeds([key])[0], strict=True):
+            transform.set_random_seed(seed)
+            expected = transform(image=expected)["image"]
+        assert np.array_equal(ours(image, key), expected)
+
+
 class _Pictures:
     """A map-style data set, as a DataLoader wants it."""
 
