@@ -10,7 +10,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help install test test-slow check format bench demo clean
+.PHONY: help install test test-slow check format bench demo ablation ablation-quick clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -49,6 +49,12 @@ bench: install  ## print speed and memory ratios against named alternatives
 
 demo: install  ## phantom studies -> prepare -> train -> evaluate, in about ten minutes on two cores
 	$(BIN)/python -m clinclip demo --out demo
+
+ablation: install  ## nine rows by three seeds on phantom studies: about 70 minutes on two cores; can be interrupted
+	$(BIN)/python -m clinclip ablate run --out runs/ablation
+
+ablation-quick: install  ## the same with one seed and few studies, in under ten minutes
+	$(BIN)/python -m clinclip ablate run --out runs/ablation-quick --quick
 
 clean:  ## remove the environment and everything the demo wrote
 	rm -rf $(VENV) demo runs

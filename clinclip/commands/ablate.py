@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     go.add_argument("--seeds", help="comma-separated seeds of the training (0,1,2)")
     go.add_argument("--family", choices=("phantom", "mimic"), default="phantom", help="configurations (phantom)")
     go.add_argument("--manifest", type=Path, help="a prepared manifest instead of phantom studies")
-    go.add_argument("--studies", type=int, help="phantom studies to make (3600)")
+    go.add_argument("--studies", type=int, help="phantom studies to make (4000)")
     go.add_argument("--data-seed", type=int, default=0, help="seed of the phantom studies (0)")
     go.add_argument("--knob", action="append", default=[], metavar="NAME=VALUE", help="a phantom knob (repeatable)")
     go.add_argument("--sweep", metavar="NAME=V1,V2,...", help="repeat all with each value of a phantom knob")
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         seeds=seeds,
         family=arguments.family,
         manifest=arguments.manifest,
-        studies=arguments.studies or int(quick.get("studies", 3600)),
+        studies=arguments.studies or int(quick.get("studies", 4000)),
         data_seed=arguments.data_seed,
         knobs=tuple(arguments.knob),
         options=(*options, *arguments.set),

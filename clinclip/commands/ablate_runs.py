@@ -50,7 +50,7 @@ class Plan:
     seeds: tuple[int, ...]
     family: str = "phantom"
     manifest: Path | None = None
-    studies: int = 3600
+    studies: int = 4000
     data_seed: int = 0
     knobs: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
