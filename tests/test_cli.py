@@ -118,13 +118,14 @@ def test_validate_needs_only_the_checkpoint_and_data(trained, config, manifest, 
     assert "val/retrieval/i2t_r1" in capsys.readouterr().out
 
 
-def test_options_of_the_user_win_over_those_of_the_checkpoint(trained, manifest, capsys) -> None:
+def test_options_of_the_user_win_over_those_of_the_checkpoint(trained, manifest, capsys, tmp_path) -> None:
     checkpoint = trained / "checkpoints" / "last.ckpt"
     losses = printed(capsys, f"--ckpt_path={checkpoint}", "--data.manifests=[x]", "--model.losses.graph.weight=0.125")
     assert losses["model"]["losses"]["graph"]["init_args"]["weight"] == 0.125
     assert losses["model"]["model"]["init_args"]["embed_dim"] == 16  # from the checkpoint
     assert losses["data"]["max_tokens"] == 48
     options = [f"--data.manifests=[{manifest}]", "--data.num_workers=0", "--trainer.logger=false"]
+    options += [f"--trainer.default_root_dir={tmp_path}"]  # where the resolved configuration is saved
     options += ["--trainer.accelerator=cpu", "--model.losses.graph.weight=0.125", "--seed_everything=5"]
     cli = build(["validate", f"--ckpt_path={checkpoint}", *options])
     assert cli.model.losses["graph"].weight == 0.125
