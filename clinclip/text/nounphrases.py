@@ -16,6 +16,7 @@ from clinclip.text.wordclasses import (
     FINITE,
     LINKING_ADJECTIVES,
     PLACE_NOUNS,
+    SHARING,
 )
 
 _WORD = re.compile("\\d+(?:[.,]\\d+)*|\\w+(?:[-'\u2019]\\w+)*|[^\\w\\s]")
@@ -110,6 +111,8 @@ def noun_phrases(words: Sequence[Word], mentions: Sequence[SpanMention]) -> list
 def _ends_phrase(words: Sequence[Word], at: int) -> bool:
     """Whether a word cannot belong to a noun phrase. "Suspicious for" links, "suspicious nodule" describes."""
     low = words[at].low
+    if low == "near" and at + 1 < len(words) and words[at + 1].low in {"complete", "total"}:
+        return False
     if low in LINKING_ADJECTIVES:
         return at + 1 < len(words) and words[at + 1].low in {"for", "of", "with"}
     return low in BOUNDARY
@@ -122,7 +125,11 @@ def _extend_left(words: Sequence[Word], first: int, floor: int) -> int:
         word = words[at - 1]
         if word.is_word:
             if _ends_phrase(words, at - 1):
-                break
+                joint = _shared_noun(words, at, lowest)
+                if joint is None:
+                    break
+                at = joint
+                continue
             at -= 1
             if word.low in DETERMINERS:
                 break
@@ -139,6 +146,26 @@ def _extend_left(words: Sequence[Word], first: int, floor: int) -> int:
             break
         at -= 1
     return at
+
+
+def _shared_noun(words: Sequence[Word], at: int, lowest: int) -> int | None:
+    """Where the phrase goes on before "right and | left effusions", "mild to | moderate edema", or None.
+
+    The word before the joint is an adjective without a noun of its own: "on the right and small left effusion" ends.
+    """
+    joint = words[at - 1].low
+    if at - 2 < lowest or words[at].low not in SHARING:
+        return None
+    before = at - 2
+    if joint == "than" and words[before].low in {"greater", "larger", "more", "less", "smaller"} and before > lowest:
+        before -= 1
+    elif joint not in {"and", "or", "to"}:
+        return None
+    if words[before].low not in SHARING:
+        return None
+    if before - 2 >= lowest and words[before - 1].low == "the" and words[before - 2].low in {"on", "in", "at", "to"}:
+        return None
+    return before
 
 
 def _extend_right(words: Sequence[Word], last: int, ceiling: int) -> int:
@@ -190,4 +217,6 @@ def _place(words: Sequence[Word], conjunction: int, highest: int) -> int | None:
         at += 1
     if at == begin or words[at - 1].low not in PLACE_NOUNS:
         return None
+    if words[begin].low not in PLACE_NOUNS and at < len(words) and words[at].low in {"and", "or"}:
+        return None  # "edema and small right and moderate left effusions"
     return at - 1 if at >= len(words) or not words[at].is_word or words[at].low in BOUNDARY else None

@@ -15,16 +15,18 @@ from dataclasses import dataclass
 from clinclip.findings import LabelState
 from clinclip.text.compounds import split_compounds
 from clinclip.text.nounphrases import SpanMention, noun_phrases, words_of
-from clinclip.text.rewrite import Proposal, match_initial, proposals
+from clinclip.text.rewrite import PART_OF_DEVICE, Proposal, match_initial, proposals
 from clinclip.text.subject import Claim, Subject, claim, sentence_claims, statement_spans
 from clinclip.text.types import Assertion
-from clinclip.text.wordclasses import ANAPHORA, DETERMINERS, FINITE
+from clinclip.text.wordclasses import ANAPHORA, DETERMINERS, EXPLAINING, FINITE, RELATIONAL
 
 #: "2. ", "- ", "PLEURA: ", "IMPRESSION: 1. ": kept in front of whatever takes the sentence's place.
 _PREFIX = re.compile(
     r"(?:\(?\d{1,2}[.)]\s+|[-*•]\s+)?(?:[A-Z][\w /&,()-]{1,40}:(?:\s*\(?\d{1,2}[.)])?\s+(?=\S))?"
     r"(?:\(?\d{1,2}[.)]\s+|[-*•]\s+)?"
 )
+#: "AP chest compared to ___, 5:13 p.m.: ", the head of many reports
+_COMPARED = re.compile(r"[^\n:;]{0,60}?\bcompar(?:ed|ison)\b[^\n;]{0,70}?:\s+(?=\S)", re.IGNORECASE)
 _SECTION = re.compile(r"(?i)\b(?:findings?|impressions?|conclusions?|report|history|indication|technique|comparison)\b")
 _NOT_ABOUT_IT = re.compile(r"(?i)\b(?:discuss|communicat|notif|report|telephon|page|inform|d/w)\w*")
 _VERBLIKE = FINITE | {
@@ -98,6 +100,8 @@ def prefix_end(text: str, start: int, end: int, mentions: Sequence[Assertion]) -
     """Where a sentence begins behind its list number and title ("2. PLEURA: ")."""
     match = _PREFIX.match(text, start, end)
     stop = match.end() if match else start
+    if (head := _COMPARED.match(text, stop, end)) and all(a.start >= head.end() for a in mentions):
+        return head.end()
     if stop >= end or any(a.start < stop for a in mentions):
         number = re.compile(r"\(?\d{1,2}[.)]\s+|[-*•]\s+").match(text, start, end)
         stop = number.end() if number and not any(a.start < number.end() for a in mentions) else start
@@ -114,6 +118,7 @@ def _change_sentence(
         SpanMention(start - begin, end - begin, (a.start, a.end, a.concept) in gone)
         for a, (start, end) in zip(ordered, places, strict=True)
     ]
+    spans = _with_explanations(sentence, spans, ordered)
     survivors = [a for a, s in zip(ordered, spans, strict=True) if not s.doomed]
     targets = {a.finding for a, s in zip(ordered, spans, strict=True) if s.doomed}
     best: tuple[int, Proposal] | None = None
@@ -128,6 +133,22 @@ def _change_sentence(
     if best is None:
         raise CannotRemoveError("other findings in the sentence do not survive")
     return SentenceChange(begin, span[1], best[1].text, best[1].removed_first, span[0])
+
+
+def _with_explanations(sentence: str, spans: list[SpanMention], ordered: Sequence[Assertion]) -> list[SpanMention]:
+    """Doom what merely explains the doomed: in "a nodule, likely a granuloma" the granuloma is the nodule.
+
+    Only observations outside the 14 do; a named one is a statement of its own and stays ("possible pneumonia").
+    """
+    result = list(spans)
+    for number in range(1, len(spans)):
+        before, here = result[number - 1], spans[number]
+        if here.doomed or not before.doomed or ordered[number].finding or before.end > here.start:
+            continue
+        link = {w.low for w in words_of(sentence[before.end : here.start])}
+        if ordered[number].state is LabelState.UNCERTAIN and link & EXPLAINING:
+            result[number] = SpanMention(here.start, here.end, True)
+    return result
 
 
 def _ways(
@@ -194,19 +215,23 @@ def restatements(sentence: str, spans: Sequence[SpanMention], survivors: Sequenc
         elif assertion.side and assertion.side not in phrase.lower():
             phrase = f"{assertion.side} {phrase}"
         phrases[number] = _without_determiner(phrase)
-    groups: list[tuple[LabelState, list[str]]] = []
+    groups: list[tuple[LabelState | None, list[str]]] = []
     for number, assertion in enumerate(ordered):
         if not phrases[number]:
             continue
-        if groups and groups[-1][0] is assertion.state:
+        state = None if _says_itself(phrases[number], assertion) else assertion.state
+        if state is not None and groups and groups[-1][0] is state:
             groups[-1][1].append(phrases[number])
         else:
-            groups.append((assertion.state, [phrases[number]]))
+            groups.append((state, [phrases[number]]))
     opener = {LabelState.PRESENT: "", LabelState.ABSENT: "no ", LabelState.UNCERTAIN: "possible "}
     conjunction = {LabelState.PRESENT: "and", LabelState.ABSENT: "or", LabelState.UNCERTAIN: "or"}
     stated = [
         match_initial(
-            opener[state] + _joined([_inside(n) if opener[state] else n for n in names], conjunction[state]), sentence
+            names[0]
+            if state is None
+            else opener[state] + _joined([_inside(n) if opener[state] else n for n in names], conjunction[state]),
+            sentence,
         )
         for state, names in groups
     ]
@@ -214,10 +239,21 @@ def restatements(sentence: str, spans: Sequence[SpanMention], survivors: Sequenc
     return [Proposal(". ".join(stated) + final, "restated", removed_first)] if stated else []
 
 
+def _says_itself(phrase: str, assertion: Assertion) -> bool:
+    """Whether a phrase needs no opener: "heart size is obscured" is a clause, "chest tube removal" denies by itself."""
+    if any(w.low in FINITE for w in words_of(phrase)):
+        return True
+    if assertion.state is LabelState.PRESENT:
+        return False
+    return any(_core(c) == _core(claim(assertion)) for c in sentence_claims(phrase))
+
+
 def _without_determiner(phrase: str) -> str:
+    """A phrase without article and without the adjective that leaned on what went ("an associated effusion")."""
     words = words_of(phrase)
-    if len(words) > 1 and words[0].low in DETERMINERS:
-        return phrase[words[1].start :]
+    while len(words) > 1 and words[0].low in DETERMINERS | RELATIONAL | {"both"}:
+        phrase = phrase[words[1].start :]
+        words = words_of(phrase)
     return phrase
 
 
@@ -233,6 +269,8 @@ def _joined(names: Sequence[str], conjunction: str) -> str:
 
 
 def _points_back(sentence: str) -> bool:
+    if PART_OF_DEVICE.match(sentence):
+        return True
     words = [w.low for w in words_of(sentence[:60]) if w.is_word][:2]
     if not words or words[0] not in ANAPHORA - {"both", "those"} or _NOT_ABOUT_IT.search(sentence):
         return False

@@ -17,12 +17,14 @@ from clinclip.text.wordclasses import (
     ANAPHORA,
     APPOSITIVE,
     BOUNDARY,
+    CHANGE_NOUNS,
     FINITE,
     INTERPRETIVE,
     ORGAN_ADJECTIVES,
     OTHER_NOUNS,
     PLURAL_OF,
     PREDICATIVE,
+    RELATIONAL,
     SIDES,
     SINGULAR_OF,
 )
@@ -40,6 +42,7 @@ _BREAK = re.compile(
     | (?P<full>(?<=[a-z\)]{2})\.\s+(?=[A-Z]))
     """
 )
+_NUMBERED = frozenset(SINGULAR_OF) | frozenset(PLURAL_OF)
 _HAS_FINITE = re.compile(rf"(?i)\b(?:{_FINITE})\b")
 _COORD = re.compile(
     r"(?is)\s*(?:,\s*(?P<c1>and/or|and|or|as well as|plus|versus|vs\.?|&)?|(?P<c2>and/or|and|or|as\s+well\s+as|plus|"
@@ -49,6 +52,11 @@ _ADDITIVE = re.compile(
     r"(?is),?\s*(?:\band\s+)?(?:along\s+with|together\s+with|in\s+addition\s+to|accompanied\s+by"
     r"|associated\s+with|with)\s*"
 )
+_UNATTACHED = re.compile(
+    rf"(?i)((?:(?:again\s+)?(?:seen|noted)|there)\s+(?:is|are)\s+)?(?:(an?)\s+)?(?:{'|'.join(sorted(RELATIONAL))})\s+(?=\w)"
+)
+#: "The tip projects over the stomach" says nothing without its tube.
+PART_OF_DEVICE = re.compile(r"(?i)\s*(?:with\s+)?(?:the|its)\s+(?:distal\s+)?(?:tips?|side\s?-?(?:ports?|holes?))\b")
 _SINGULAR_END = re.compile(r"(?i)(?:sis|ss|us|is|x)$")
 
 
@@ -86,7 +94,7 @@ def proposals(sentence: str, mentions: Sequence[SpanMention]) -> list[Proposal]:
     for share in (False, True):
         text = _cut(body, segments, share)
         if text is not None:
-            text = _finish(text, sentence, final)
+            text = _finish(_unattached(text) if removed_first else text, sentence, final)
             if all(text != p.text for p in found):
                 found.append(Proposal(text, "list" if text else "whole", removed_first))
     text = _cut_conjunct(body, mentions)
@@ -116,6 +124,18 @@ def _finish(text: str, sentence: str, final: str) -> str:
     if re.match(r"(?i)an?\s", text) and not _HAS_FINITE.search(text) and _HAS_FINITE.search(sentence):
         text = f"there is {text[0].lower()}{text[1:]}"  # "An opacity represents pneumonia" has lost its verb
     return match_initial(text, sentence) + final
+
+
+def _unattached(text: str) -> str:
+    """Without the adjective that leaned on what went: "an associated small effusion" -> "a small effusion"."""
+    match = _UNATTACHED.match(text)
+    if match is None:
+        return text
+    rest = text[match.end() :]
+    article = match.group(2)
+    if article:
+        rest = _like("an" if rest[0].lower() in "aeiou" else "a", article) + " " + rest
+    return (match.group(1) or "") + rest
 
 
 def match_initial(text: str, like: str) -> str:
@@ -153,7 +173,10 @@ def _cut_conjunct(body: str, mentions: Sequence[SpanMention]) -> str | None:
         following = _word_at(words, after.end()) if after else None
         before = _JOINT_BEFORE.search(body, max(0, item.start - 12), item.start)
         preceding = _word_before(words, before.start()) if before else None
-        explains = following is not None and following.low in BOUNDARY | INTERPRETIVE | APPOSITIVE
+        explains = following is not None and following.low in BOUNDARY | INTERPRETIVE | APPOSITIVE | CHANGE_NOUNS
+        behind = _word_at(words, item.end)
+        if behind is not None and behind.low in FINITE:  # the phrase is a subject
+            return None
         if after and following and not explains and not (before and preceding):
             text = text[: item.start] + text[after.end() :]
         elif before and preceding and preceding.is_word and preceding.low not in BOUNDARY:
@@ -266,7 +289,7 @@ def _opened(text: str) -> str:
 def _stands_alone(text: str) -> bool:
     """Whether a clause without a known mention says something of its own that is worth keeping."""
     words = [w.low for w in words_of(text) if w.is_word]
-    if not words or words[0] in FINITE | PREDICATIVE | ANAPHORA | {"which", "that"}:
+    if not words or words[0] in FINITE | PREDICATIVE | ANAPHORA | {"which", "that"} or PART_OF_DEVICE.match(text):
         return False
     return any(w in OTHER_NOUNS for w in words) or (words[0] == "there" and len(words) > 3)
 
@@ -318,12 +341,38 @@ def _cut_items(text: str, items: Sequence[Item], share: bool) -> str | None:
         result = result[:start] + new + result[end:]
         alive = [i for i in items if not i.doomed and start <= i.start < end]
         if new and len(alive) == 1:
-            result = _agree(result, start, start + len(new))
+            result, shift = _uncoupled(result, start)
+            start += shift
+            if not _is_attached(text, items, lists, alive[0]):  # else the verbs belong to the head
+                result = _agree(result, start, start + len(new))
         elif not new and (number := next((n for n, (first, _) in enumerate(lists) if items[first].start == end), None)):
             first, last = lists[number]
+            if first < last and is_singular(result[start : start + items[first].end - items[first].start]):
+                result = re.sub(r"(?i)\b(there\s+)are(?=\s+$)", r"\1is", result[:start]) + result[start:]
             if first == last:  # the head of an attachment went; its dependant takes over the verbs
+                stop = start + items[first].end - items[first].start
+                if (comma := re.match(r",(?=\s+(\w+))", result[stop:])) and comma.group(1).lower() in _NUMBERED:
+                    result = result[:stop] + result[stop + 1 :]
                 result = _agree(result, start, start + items[first].end - items[first].start)
     return result
+
+
+def _is_attached(text: str, items: Sequence[Item], lists: Sequence[tuple[int, int]], item: Item) -> bool:
+    """Whether a surviving item hangs on another that stays: "[cardiomegaly] with [small effusions]"."""
+    number = next(n for n, (first, last) in enumerate(lists) if item in items[first : last + 1])
+    if number == 0:
+        return False
+    before, here = items[lists[number][0] - 1], items[lists[number][0]]
+    return not before.doomed and bool(_ADDITIVE.fullmatch(text, before.end, here.start))
+
+
+def _uncoupled(text: str, start: int) -> tuple[str, int]:
+    """Take "both", "either", "a combination of" from before the only survivor of a list; the text and the shift."""
+    match = re.search(r"(?i)\b(both|either|neither|(?:(?:a|some)\s+)?combination\s+of(?:\s+both)?)\s+$", text[:start])
+    if match is None:
+        return text, 0
+    new = _like("no ", match.group(1)) if match.group(1).lower() == "neither" else ""
+    return text[: match.start()] + new + text[start:], match.start() + len(new) - start
 
 
 def _lists(text: str, items: Sequence[Item]) -> list[tuple[int, int]]:
@@ -374,7 +423,11 @@ def _rejoin(text: str, group: Sequence[Item], share: bool) -> str:
     parts: list[str] = []
     for rank, n in enumerate(alive):
         phrase = _with_head(text, group, n)
+        if len(alive) == 1 and n == 0 and is_singular(phrase):
+            phrase = re.sub(r"(?i)^both\s+", "", phrase)
         if rank == 0:
+            if n > 0:
+                phrase = _unattached(phrase)
             if n > 0 and share:
                 phrase = _shared_prefix(text[group[0].start : group[0].end], phrase)
             parts.append(phrase)
@@ -418,7 +471,8 @@ def _agree(text: str, start: int, end: int) -> str:
     after = re.match(r"\s+(\w+)", text[end:])
     if after and after.group(1).lower() in table:
         word, at = after.group(1), end + after.start(1)
-        text = text[:at] + _like(table[word.lower()], word) + text[at + len(word) :]
+        rest = re.sub(r"(?i)^(\s+)both\s+", r"\1", text[at + len(word) :])
+        text = text[:at] + _like(table[word.lower()], word) + rest
     for match in list(re.finditer(r"\w+", text[:start]))[-3:]:
         word = match.group()
         if word.lower() in table and word.lower() in {"is", "are", "was", "were"}:

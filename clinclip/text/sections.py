@@ -1,12 +1,12 @@
 """Sections of a report: the official MIMIC-CXR parser's behaviour, study-level text policies, and a lenient reader.
 
-:func:`split_sections` behaves as the section parser published with MIMIC-CXR, quirks included, because the text of a study
-decides what a model sees and every published MIMIC-CXR number rests on that parser. Its rules, in words:
+:func:`split_sections` behaves as the section parser published with MIMIC-CXR, quirks included, because the text of a
+study decides what a model sees and every published MIMIC-CXR number rests on that parser. Its rules, in words:
 
 - A header is a newline, exactly one blank, then capitals, blanks and ``()/,-`` up to a colon, then white space. Headers
   in column 0, in mixed case or with a digit are not headers. Without any header the whole is ``full report``.
-- After a header the search for the next one starts behind the next newline, so ``FINDINGS:`` directly followed by a newline
-  and `` IMPRESSION:`` swallows the impression, while ``FINDINGS: `` with a trailing blank does not.
+- After a header the search for the next one starts behind the next newline, so ``FINDINGS:`` directly followed by a
+  newline and `` IMPRESSION:`` swallows the impression, while ``FINDINGS: `` with a trailing blank does not.
 - Titles are normalised: those with "impression", "findings", "history", "comparison" or "addendum" to that word,
   CONCLUSION and FINDINGS/IMPRESSION to impression, titles that describe views ("CHEST, PORTABLE") to findings.
 - Empty findings and impression sections are dropped. If neither is left, the last section's text behind its first
@@ -179,8 +179,8 @@ TEXT_POLICIES: dict[str, str] = {
     "full": "every section except preamble, technique, comparison, history and indication",
 }
 _NOT_FINDINGS = (
-    "preamble", "technique", "comparison", "history", "indication", "reason", "examination", "exam", "clinical", "notification",
-    "type of", "date", "procedure",
+    "preamble", "technique", "comparison", "history", "indication", "reason", "examination", "exam", "clinical",
+    "notification", "type of", "date", "procedure",
 )  # fmt: skip
 
 
@@ -220,14 +220,28 @@ _TITLES: dict[str, str] = {
          "clinical question", "question", "medical condition", "underlying medical condition", "admitting diagnosis",
          "diagnosis", "order", "provided history", "symptoms"), "context"),
     **dict.fromkeys(
-        ("technique", "procedure", "examination", "exam", "exam type", "type of examination", "comparison", "comparisons",
-         "comparison exam", "comparison film", "views", "view", "date", "study", "notification", "reference exam",
-         "recommendation", "recommendations"), "technique"),
+        ("technique", "procedure", "examination", "exam", "exam type", "type of examination", "comparison",
+         "comparisons", "comparison exam", "comparison film", "views", "view", "date", "study", "notification",
+         "reference exam", "recommendation", "recommendations"), "technique"),
 }  # fmt: skip
 _TITLE_LINE = re.compile(
-    r"^[ \t]*(FINDINGS?|IMPRESSIONS?|CONCLUSIONS?|INTERPRETATION|REPORT|HISTORY|INDICATIONS?|TECHNIQUE|COMPARISONS?)[ \t]*$",
+    r"^[ \t]*(FINDINGS?|IMPRESSIONS?|CONCLUSIONS?|INTERPRETATION|REPORT|HISTORY|INDICATIONS?|TECHNIQUE|COMPARISONS?)"
+    r"[ \t]*$",
     re.MULTILINE,
 )
+#: "PA AND LATERAL VIEWS OF THE CHEST:", "CHEST, PORTABLE AP:": a title that names the views opens the reading
+_VIEW_TITLE = re.compile(
+    r"(?=.*\b(?:CHEST|VIEWS?|RADIOGRAPHS?)\b)(?:(?:CHEST|PORTABLE|FRONTAL|LATERAL|UPRIGHT|SEMI-?UPRIGHT|"
+    r"SUPINE|BEDSIDE|SINGLE|ONE|TWO|PA|AP|VIEWS?|RADIOGRAPHS?|X-?RAYS?|FILMS?|IMAGES?|AND|OF|THE|[0-9])[ ,()/-]*)+"
+)
+#: "LUNGS:", "LINES/TUBES:": under such titles a body without the title FINDINGS speaks of the image
+_ORGAN_TITLE = re.compile(
+    r"(?im)^[ \t]*(?:LUNGS?|PLEURA|PLEURAL SPACES?|HEART|CARDIAC|MEDIASTINUM|CARDIOMEDIASTIN\w+|BONES?|OSSEOUS|LINES|"
+    r"TUBES|DEVICES|SUPPORT DEVICES)\b[\w ,/&()-]{0,40}:"
+)
+_PARAGRAPH = re.compile(r"\n[ \t]*\n")
+_ENDS_SENTENCE = re.compile(r"[a-z)]\.(?:\s|$)")
+_ENDING_TITLES = frozenset({"impression", "impressions", "imp", "conclusion", "conclusions", "opinion"})
 _LAST_WORD = re.compile(r"[A-Za-z]+$")
 _COLON = re.compile(r"[:;]")
 _LONGEST_TITLE = max(map(len, _TITLES)) + 3
@@ -250,6 +264,10 @@ def _title_before(report: str, colon: int, floor: int) -> tuple[int, str] | None
     if chunk[-1:].isdigit():
         chunk = chunk[:-1].rstrip(" \t")
     last = _LAST_WORD.search(chunk)
+    start = report.rfind("\n", low, colon) + 1
+    head = report[start:colon].strip() if (start or low == 0) and start >= floor else ""
+    if head.isupper() and head.lower() not in _TITLES and _VIEW_TITLE.fullmatch(head):
+        return start, "findings"
     if last is None or last.group().lower() not in _LAST_WORDS:
         return None
     line = max(chunk.rfind("\n"), chunk.rfind("\r")) + 1
@@ -267,12 +285,21 @@ def _title_before(report: str, colon: int, floor: int) -> tuple[int, str] | None
     return None
 
 
+def _is_body(text: str, untitled: bool) -> bool:
+    """Whether the text before the first known title describes the image although no title says so."""
+    if _ORGAN_TITLE.search(text):
+        return True
+    return untitled and len(_ENDS_SENTENCE.findall(text)) > 1
+
+
 def reading_spans(report: str) -> list[tuple[int, int, str]]:
     """(start, end, role) of the parts of a report of any origin, in order; the titles themselves are left out.
 
     Role is "reading" (findings, impression, text without a title), "preliminary" (a wet read beside a final reading),
-    "context" (history, indication) or "technique" (technique, comparison, recommendation, notification). Text before the first known title is "reading" unless a
-    reading section follows, where it is a heading.
+    "context" (history, indication) or "technique" (technique, comparison, recommendation, notification). Text before
+    the first known title is "reading", too; where a reading section follows it is a heading, unless it is the body
+    itself: sentences before an impression, or paragraphs titled by organ. So is a paragraph between a context section
+    and an impression where no findings are titled.
     """
     if ":" not in report and "\n" not in report:
         return [(0, len(report), "reading")]
@@ -289,14 +316,24 @@ def reading_spans(report: str) -> list[tuple[int, int, str]]:
     marks.sort()
     spans: list[tuple[int, int, str]] = []
     roles = [_TITLES[title] for _, _, title in marks]
+    # only an impression is titled: the body before it is not, and its paragraph may follow a context section
+    untitled = {t for _, _, t in marks if _TITLES[t] == "reading"} <= _ENDING_TITLES
     if marks[0][0] > 0:
-        spans.append((0, marks[0][0], "technique" if "reading" in roles else "reading"))
+        heading = "reading" in roles and not _is_body(report[: marks[0][0]], untitled)
+        spans.append((0, marks[0][0], "technique" if heading else "reading"))
     for i, (_, end, _) in enumerate(marks):
         until = marks[i + 1][0] if i + 1 < len(marks) else len(report)
-        spans.append((end, until, roles[i]))
+        body = None
+        if untitled and roles[i] != "reading" and i + 1 < len(marks) and roles[i + 1] == "reading":
+            body = _PARAGRAPH.search(report, end, until)
+            if body is not None and not _ENDS_SENTENCE.search(report, body.end(), until):
+                body = None
+        spans.append((end, body.start() if body else until, roles[i]))
+        if body is not None:
+            spans.append((body.end(), until, "reading"))
     # A last part that is no reading, as in MIMIC-CXR: its text behind the first empty line is the reading.
     start, end, role = spans[-1]
-    if role != "reading" and (gap := re.search(r"\n[ \t]*\n", report[start:end])) is not None:
+    if role != "reading" and (gap := _PARAGRAPH.search(report[start:end])) is not None:
         spans[-1:] = [(start, start + gap.start(), role), (start + gap.end(), end, "reading")]
     if not any(role == "reading" for _, _, role in spans):  # a preliminary reading counts where there is no final one
         return [(a, b, "reading" if r == "preliminary" else r) for a, b, r in spans]

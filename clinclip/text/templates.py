@@ -279,14 +279,19 @@ def noun_phrase(noun: Noun, place: Place, form: int) -> str:
     forms = [noun.text]
     if noun.sided:
         if side:
-            forms.append(side + noun.text)
+            focal = noun.text.startswith("focal ")  # nobody says "right focal pneumonia"
+            forms.append(f"{noun.text} on the {place.side}" if focal else side + noun.text)
         elif place.side == "bilateral" and not noun.plural:
             forms.append(f"{noun.text} on either side")
         site = place.site
         if site in PLACE_ADJECTIVES:
-            forms.append(f"{side}{PLACE_ADJECTIVES[site]} {noun.text}")
+            first, head = ("focal ", noun.text[6:]) if noun.text.startswith("focal ") else ("", noun.text)
+            forms.append(f"{first}{side}{PLACE_ADJECTIVES[site]} {head}")
         if site in PLACE_PHRASES and not (site == "lingula" and side == "right "):
-            forms.append(f"{noun.text} {PLACE_PHRASES[site].format(side=side)}")
+            where = PLACE_PHRASES[site].format(side=side)
+            if place.side == "bilateral" and site not in {"lingula", "middle lobe"}:
+                where = "at the apices" if site == "apex" else f"{where}s"
+            forms.append(f"{noun.text} {where}")
     return forms[form % len(forms)]
 
 

@@ -29,6 +29,11 @@ INTERPRETIVE = _words(
     "thought felt considered raising concern possibility possible probable potentially either question "
     "questionable mild minor such as this these findings finding it has appearance appearing"
 )
+#: Words by which an observation is explained: "a nodule, likely a granuloma".
+EXPLAINING = _words(
+    "likely probably possibly presumably perhaps may might could representing represents reflecting reflects "
+    "suggesting suggestive compatible consistent concerning suspicious worrisome questionable"
+)
 #: Where a noun phrase ends on either side. Prepositions are handled apart on the right.
 BOUNDARY = (
     FINITE
@@ -41,7 +46,7 @@ BOUNDARY = (
         "related attributable favoring favouring negative free evidence sign signs suggestion concern question "
         "compared comparison interval represent reflect indicate suggest favor post include includes including "
         "show shows showing reveals versus vs in on at of for from to by near after before until into onto "
-        "through per during it they he she i we you"
+        "through per during following it they he she i we you"
     )
 )
 #: Prepositions that continue a noun phrase to the right ("in the left lower lobe", "measuring 5 mm").
@@ -51,6 +56,11 @@ CONTINUING = _words(
 )
 #: Adjectives that link when "for", "of" or "with" follows.
 LINKING_ADJECTIVES = _words("suspicious concerning worrisome suggestive compatible consistent negative free")
+#: Adjectives that lean on an observation named before: "effusion with associated atelectasis".
+RELATIONAL = _words(
+    "associated adjacent subsequent resultant resulting accompanying concomitant concurrent underlying overlying "
+    "superimposed consequent"
+)
 DETERMINERS = _words("a an the this that these those some any")
 #: Words that may stand in an apposition after a mention: ", left greater than right", ", unchanged".
 APPOSITIVE = _words(
@@ -66,6 +76,15 @@ ADJECTIVES = _words(
     "ill-defined well-defined loculated layering new old chronic acute subtle faint linear streaky rounded "
     "spiculated calcified nondisplaced displaced stable unchanged bilateral left right confluent multifocal "
     "scattered opaque"
+)
+#: Adjectives that two coordinated phrases share a noun through: "the moderate right and small left effusions".
+SHARING = _words(
+    "left right bilateral upper middle mid lower apical basilar basal anterior posterior left-sided right-sided "
+    "small large moderate mild severe minimal trace tiny new old acute chronic interstitial alveolar"
+)
+#: Nouns of change: what stands beside them in a list is no finding.
+CHANGE_NOUNS = _words(
+    "increase decrease worsening improvement progression resolution development enlargement reduction interval clearing"
 )
 #: Nouns that show that words after "and" go on with a place and not with a new observation.
 PLACE_NOUNS = _words(

@@ -26,7 +26,7 @@ def sentences(report: str) -> list[str]:
         ),
         (
             "There is a small left effusion with\n adjacent atelectasis.",
-            ["There is a small left effusion.", "There is adjacent atelectasis."],
+            ["There is a small left effusion.", "There is atelectasis."],
         ),
         ("There is a new opacity in the left base.", ["There is an opacity in the left base."]),
         ("Unchanged mild cardiomegaly compared to the prior study.", ["Mild cardiomegaly."]),

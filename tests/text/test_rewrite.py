@@ -48,7 +48,13 @@ CASES = [
     # verbs agree with what is left
     ("Small <<effusion>> and [[atelectasis]] are present.", "Atelectasis is present."),
     ("MODERATE <<EFFUSION>> AND [[CARDIOMEGALY]] ARE SEEN.", "CARDIOMEGALY IS SEEN."),
-    ("Again seen are bilateral <<effusions>> with adjacent [[atelectasis]].", "Again seen is adjacent atelectasis."),
+    ("Again seen are bilateral <<effusions>> with adjacent [[atelectasis]].", "Again seen is atelectasis."),
+    ("Both [[pneumonia]] and mild <<edema>> are present.", "Pneumonia is present."),
+    ("[[Effusion]] and <<edema>> have both improved.", "Effusion has improved."),
+    ("Small <<effusions>>, with associated [[atelectasis]], are increased.", "Atelectasis is increased."),
+    ("There is [[cardiomegaly]] with mild <<edema>> and small [[effusions]].",
+     "There is cardiomegaly with small effusions."),
+    ("This reflects a combination of [[effusion]] and <<atelectasis>>.", "This reflects effusion."),
     # attachments and explanations
     ("<<Cardiomegaly>> with small [[effusion]].", "Small effusion."),
     ("[[Cardiomegaly]] with small <<effusions>> and adjacent <<atelectasis>>.", "Cardiomegaly."),
@@ -66,12 +72,26 @@ CASES = [
     ("<<Consolidation>> in the right middle and lower lobes, with a small [[effusion]].", "A small effusion."),
     ("There is a small, loculated <<effusion>>, unchanged, and mild [[edema]].", "There is mild edema."),
     ("Small <<effusions>>, left greater than right, and [[cardiomegaly]].", "Cardiomegaly."),
+    ("Worsening <<edema>> and small right and moderate left [[effusions]].",
+     "Small right and moderate left effusions."),
+    ("Mild to moderate <<cardiomegaly>> and [[edema]].", "Edema."),
+    ("There is an <<opacity>> on the right and small left [[effusion]].", "There is small left effusion."),
+    ("There is [[effusion]] with near complete <<opacification>> of the lung.", "There is effusion."),
     # findings named in passing
     (
         "A 52-year-old man, active smoker with bronchitis, was admitted to the ward with <<pneumonia>> and influenza.",
         "A 52-year-old man, active smoker with bronchitis, was admitted to the ward with influenza.",
     ),
     ("Scattered <<opacities>>, likely due to a combination of crowding of the vessels and of the positioning.", ""),
+    # a subject is no member of a list, and what changed is no finding
+    (
+        "Since the prior exam, a <<chest tube>> has been placed with decrease in size of the right [[pneumothorax]].",
+        None,
+    ),
+    (
+        "There has been interval worsening of the bilateral <<edema>> and increase in the size of the [[effusions]].",
+        None,
+    ),
     # what is no finding but worth keeping
     ("Small <<effusion>> and tortuous aorta.", "Tortuous aorta."),
     ("Left <<effusion>> is unchanged and the aorta is tortuous.", "The aorta is tortuous."),

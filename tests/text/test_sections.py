@@ -221,5 +221,28 @@ def test_wet_read_beside_a_final_reading_is_preliminary() -> None:
     assert parts("WET READ: Pneumothorax.") == [("reading", "Pneumothorax.")]
 
 
+def test_a_title_of_views_opens_the_reading() -> None:
+    for title in ("PA AND LATERAL VIEWS OF THE CHEST", "CHEST, PORTABLE AP", "PORTABLE CHEST RADIOGRAPH"):
+        assert parts(f"HISTORY: Cough.\n {title}:  Effusion.\n IMPRESSION: Edema.")[1] == ("reading", "Effusion.")
+    assert parts("EXAMINATION:  CHEST (PA AND LAT)\n FINDINGS: Clear.")[0] == ("technique", "CHEST (PA AND LAT)")
+
+
+def test_a_body_without_a_title_before_an_impression() -> None:
+    organs = "LUNGS: Clear.\nPLEURA: Small effusion.\nIMPRESSION: Effusion."
+    assert parts(organs)[0] == ("reading", "LUNGS: Clear.\nPLEURA: Small effusion.")
+    running = "The heart is enlarged. There is edema.\n\nIMPRESSION: Edema."
+    assert parts(running)[0] == ("reading", "The heart is enlarged. There is edema.")
+    behind = "INDICATION:  Cough.\n \n The heart is enlarged.\n \n IMPRESSION:  Cardiomegaly."
+    assert parts(behind) == [
+        ("context", "Cough."),
+        ("reading", "The heart is enlarged."),
+        ("reading", "Cardiomegaly."),
+    ]
+    assert parts("FINAL REPORT\n INDICATION:  Cough.\n\n FINDINGS:  Clear.\n")[:2] == [
+        ("technique", "FINAL REPORT"),
+        ("context", "Cough."),
+    ]
+
+
 def test_running_text_behind_a_context_section() -> None:
     assert parts("X\n INDICATION:  Cough.\n \n Clear lungs.\n")[-1] == ("reading", "Clear lungs.")
