@@ -167,9 +167,15 @@ class Shard:
         return torch.cat([part[:n] for part, n in zip(parts, self.sizes, strict=True)]).to(tensor.dtype)
 
     def gather_with_grad(self, tensor: Tensor) -> Tensor:
-        """As :meth:`gather`; the backward pass sums what all processes send back to this process's rows."""
+        """As :meth:`gather`; the backward pass sums what all processes send back to this process's rows.
+
+        The backward pass is a collective, so every process takes part in it, also one whose ``tensor`` does not
+        require a gradient (no report of its batch could be negated, so nothing was encoded).
+        """
         if self.world == 1:
             return tensor
+        if torch.is_grad_enabled() and not tensor.requires_grad:
+            tensor = tensor.detach().requires_grad_()
         return _Gather.apply(tensor, self)  # type: ignore[no-any-return]
 
     def reduce_scatter(self, tensor: Tensor) -> Tensor:

@@ -68,10 +68,9 @@ class Factor(ABC):
     def block(self, rows: slice, cols: slice) -> tuple[Tensor, Tensor]:
         """(A_r, A_c)[rows, cols]; the same tensor twice where the directions agree. The caller may overwrite it."""
 
-    def pair(self) -> tuple[Tensor, Tensor]:
-        """A_r and A_c on the pairs, each (N,) or a scalar tensor: 1 unless the factor says otherwise."""
-        one = torch.ones((), device=self.device)
-        return one, one
+    def pair(self) -> tuple[Tensor | float, Tensor | float]:
+        """A_r and A_c on the pairs, each (N,) or one number: 1 unless the factor says otherwise."""
+        return 1.0, 1.0
 
     def sums(self, shard: Shard) -> tuple[Tensor, Tensor]:
         """Row sums of A_r and column sums of A_c over the global batch without the pairs, each (N,)."""
@@ -124,7 +123,8 @@ def block_sums(factor: Factor, shard: Shard) -> tuple[Tensor, Tensor]:
                     clear_pairs(backward, rows, cols)
                 cols_total[cols] += backward.sum(0)
     if rows_total is None or cols_total is None:
-        rows_total, cols_total = torch.zeros(n, device=factor.device), torch.zeros(n, device=factor.device)
+        # a process without rows: of the same type as the others', which it meets in the reductions
+        rows_total = cols_total = factor.block(slice(0, 0), slice(0, n))[0].new_zeros(n)
     if half:
         return rows_total, rows_total
     return shard.gather(rows_total[shard.here]), shard.all_reduce(cols_total)
