@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from clinclip.findings import LabelState
 from clinclip.text import roles as r
+from clinclip.text.clauses import Clauses
 from clinclip.text.cues import Cue
 from clinclip.text.lexicon.build import Concept, Lexicon
-from clinclip.text.scopes import Clauses
 
 _LIST = r.AND | r.OR | r.COMMA
 #: words without a lexicon entry that may stand between a subject and its predicate

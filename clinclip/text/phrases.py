@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from clinclip.findings import LabelState
 from clinclip.text import roles as r
+from clinclip.text.clauses import Clauses
 from clinclip.text.cues import Cue, decide
 from clinclip.text.lexicon.build import Concept, Entry, lexicon
 from clinclip.text.locate import denied_word, locate
 from clinclip.text.reading import find_hits
-from clinclip.text.scopes import Clauses
 from clinclip.text.sentences import split_sentences
 from clinclip.text.types import Assertion
 from clinclip.text.words import fold, split_words, word_spans
@@ -24,7 +24,12 @@ _MASK = "\x02"
 def _clauses(words: list[str], start: int, end: int) -> Clauses:
     masked = [*words[:start], *[_MASK] * (end - start), *words[end:]]
     hits = find_hits(masked, lexicon())
-    opening = next((e.flags & _OPENING for s, _, e in find_hits(words[start:end], lexicon()) if s == 0), 0)
+    opening = 0
+    for first, last, entry in find_hits(words[start:end], lexicon()):
+        if first == 0:
+            opening |= entry.flags & _OPENING
+        elif last == end - start and entry.flags & r.CHANGED:
+            opening |= r.EXISTING  # "no fasciculations, tone increased"
     hits.append((start, end, Entry("(phrase)", r.CONCEPT | opening, _CONCEPT)))
     hits.sort(key=lambda hit: hit[0])
     return Clauses(hits, len(words))

@@ -12,10 +12,10 @@ from itertools import pairwise
 
 from clinclip.findings import LabelState
 from clinclip.text import roles as r
+from clinclip.text.clauses import Clauses
 from clinclip.text.cues import Cue, decide
 from clinclip.text.lexicon.build import Concept, Entry, Lexicon, lexicon
 from clinclip.text.normality import statements
-from clinclip.text.scopes import Clauses
 from clinclip.text.words import split_words
 
 Hit = tuple[int, int, Entry]

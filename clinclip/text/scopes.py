@@ -10,34 +10,31 @@ statement. All walks are bounded, so that run time stays linear in the length of
 from __future__ import annotations
 
 from clinclip.text import roles as r
-from clinclip.text.cues import NEGATED, PRESENT, UNCERTAIN, Cue
 from clinclip.text.lexicon.build import Entry
 
 #: No cue reaches further than this many words.
 MAX_REACH = 80
-#: How far "pain-free", a minus sign, "DVT prophylaxis" reach.
-NEAR_REACH = 3
 
-_CLAUSE_END = r.END | r.EXCEPT
-_CONJUNCTION = r.AND | r.OR | r.COMMA
+#: what ends every reach
+CLAUSE_END = r.END | r.EXCEPT
+#: what continues a list or opens a new statement
+CONJUNCTION = r.AND | r.OR | r.COMMA
 _OTHER_CUE = r.UNC_PRE | r.HISTORY | r.INDICATION | r.OTHER_SUBJECT | r.HYPOTHETICAL | r.WITH
-_ANY_CUE = (
+#: what may make a cue
+ANY_CUE = (
     r.NEG_PRE | r.NEG_POST | r.NEG_NOT | r.NEG_NEAR | r.UNC_PRE | r.UNC_POST | r.RESOLVED | r.REMOVED | r.RESOLUTION
     | r.HISTORY | r.HYPOTHETICAL | r.OTHER_SUBJECT | r.INDICATION | r.PSEUDO | r.EXCLUDED | r.OTHER_PERSON
     | r.DISEASE_HISTORY | r.COMPARISON | r.HYPOTHETICAL_POST
 )  # fmt: skip
-#: what may stand behind a predicate that closes its clause
-_CLOSING = (
-    _CLAUSE_END | r.COMMA | r.CLOSE | r.AND | r.WITHIN | r.AFTER | r.QUESTION | r.RELATIVE | r.FOR | r.WITH | r.ADVERB
-    | r.HYPOTHETICAL | r.COLON | r.VERB
-)  # fmt: skip
+
+#: finite verbs behind which "X without Y" goes on about X
+_FINITE = frozenset(
+    ["is", "are", "was", "were", "has", "had", "have", "suggests", "indicates", "represents", "remains"]
+)
 
 
-_DEGREE_NOUNS = frozenset({"suspicion", "probability", "likelihood", "concern"})
-
-
-class Clauses:
-    """Lexicon hits of a sentence, in order, as parallel lists, and the walks over them.
+class Reach:
+    """Lexicon hits of a sentence, in order, as parallel lists, and the walks that find how far a cue reaches.
 
     Args:
         hits: (start, end, entry), sorted, not overlapping.
@@ -52,239 +49,11 @@ class Clauses:
         self._n = len(hits)
         self.size = size
 
-    # ------------------------------------------------------------------ cues
-
-    def cues(self) -> list[Cue]:
-        """Every cue with its reach, in order of position."""
-        found: list[Cue] = []
-        skip = -1
-        for i, flags in enumerate(self.F):
-            if flags & _ANY_CUE and i > skip:
-                skip = max(skip, self._cue(i, flags, found))
-        if len(found) > 1:
-            self._cancel(found)
-        return found
-
-    def _cancel(self, found: list[Cue]) -> None:
-        """A "without" that is itself denied affirms: "cannot walk without pain"."""
-        outer: Cue | None = None
-        for cue in found:
-            if outer is not None and cue.rule == "without" and outer.end <= cue.start < outer.high:
-                between = [f for f, s in zip(self.F, self.S, strict=True) if outer.end <= s < cue.start]
-                if not any(f & (_CONJUNCTION | r.CONCEPT) for f in between):
-                    cue.kind, cue.state, cue.rule = r.PSEUDO, PRESENT, "not-without"
-            outer = cue if cue.kind == r.NEG_PRE and cue.rule == "denied-verb" else None
-
-    def _cue(self, i: int, flags: int, found: list[Cue]) -> int:
-        """Append the cues that the hit makes; returns the last hit that they use."""
-        add = self._add
-        if flags & r.NEG_NOT:
-            return self._not(i, found)
-        if flags & r.PSEUDO:
-            backward = self.X[i].rules.get(r.PSEUDO) == "not-resolved"
-            add(found, i, r.PSEUDO, PRESENT, "pseudo-negation", forward=not backward)
-        elif flags & r.RESOLUTION:
-            add(found, i, r.REMOVED if flags & r.REMOVED else r.RESOLUTION, NEGATED, "resolution")
-        elif flags & (r.RESOLVED | r.REMOVED):
-            self._resolved(i, found)
-        elif flags & r.EXCLUDED and not flags & r.UNC_POST:
-            active = not self._closes(i) and not (i and self.F[i - 1] & r.COPULA and self.E[i - 1] == self.S[i])
-            add(found, i, r.NEG_PRE if active else r.NEG_POST, NEGATED, "excluded", forward=active)
-        elif flags & r.NEG_PRE and not (flags & r.NEG_POST and self._predicative(i)):
-            self._no(i, found)
-        elif flags & r.NEG_POST:
-            add(found, i, r.NEG_POST, NEGATED, "negated-after", forward=False, near=bool(flags & r.NEAR))
-        elif flags & r.NEG_NEAR:
-            add(found, i, r.NEG_NEAR, NEGATED, "negated-before", near=True)
-        elif flags & (r.UNC_PRE | r.UNC_POST):
-            self._uncertain(i, flags, found)
-        elif flags & r.INDICATION:
-            add(found, i, r.INDICATION, UNCERTAIN, "indication")
-        elif flags & r.HYPOTHETICAL:
-            if flags & r.VERB and self.S[i] > 0:
-                return i  # "should" asks for a condition only where it begins the sentence
-            add(found, i, r.HYPOTHETICAL, UNCERTAIN, "hypothetical")
-        elif flags & r.HYPOTHETICAL_POST:
-            add(found, i, r.HYPOTHETICAL, UNCERTAIN, "hypothetical", forward=False, near=True)
-        elif flags & r.OTHER_SUBJECT or (flags & r.OTHER_PERSON and self._person_with_disease(i)):
-            behind = bool(flags & r.NEAR)  # "alcoholism in his father"
-            add(found, i, r.OTHER_SUBJECT, UNCERTAIN, "other-subject", forward=not behind, to_end=True)
-        elif flags & r.HISTORY:
-            add(found, i, r.HISTORY, UNCERTAIN, "history")
-        elif flags & r.DISEASE_HISTORY:
-            add(found, i, r.DISEASE_HISTORY, UNCERTAIN, "history", near=True)
-        elif flags & r.COMPARISON:
-            add(found, i, r.COMPARISON, UNCERTAIN, "comparison")
-        return i
-
-    def _add(
-        self, found: list[Cue], i: int, kind: int, state: str, rule: str, *, forward: bool = True, strict: bool = False,
-        near: bool = False, to_end: bool = False, last: int | None = None,
-    ) -> None:  # fmt: skip
-        """Append a cue made of the hits i..last with its reach."""
-        last = i if last is None else last
-        rule = self.X[i].rules.get(kind, rule)
-        start, end = self.S[i], self.E[last]
-        if not forward:
-            low = max(self._backward(i, kind), start - NEAR_REACH if near else 0)
-            found.append(Cue(kind, state, rule, start, end, low, start))
-        elif to_end:
-            found.append(Cue(kind, state, rule, start, end, end, self._end_of_clause(last)))
-        else:
-            high, islands = self._forward(last, strict=strict or near, first=i)
-            if near:
-                high = min(high, end + (1 if self.F[i] & r.NEAR else NEAR_REACH))
-            found.append(Cue(kind, state, rule, start, end, end, high, islands))
-
-    def _no(self, i: int, found: list[Cue]) -> None:
-        """Reads "no", "without" ...; "Pneumothorax: no." answers what stands before, "no change in" denies nothing."""
-        if i > 0 and self.F[i - 1] & (r.COLON | r.OPEN) and self.E[i - 1] == self.S[i] and self._closes(i):
-            self._add(found, i, r.NEG_POST, NEGATED, "answer", forward=False)
-            return
-        k, at = i + 1, self.E[i]
-        while k < self._n and self.S[k] == at and self.F[k] & (r.DEGREE | r.MODIFIER | r.ADVERB):
-            if self.F[k] & r.CHANGE_NOUN:
-                break
-            at = self.E[k]
-            k += 1
-        if k < self._n and self.S[k] == at and self.F[k] & r.CHANGE_NOUN and not self.F[k] & r.CONCEPT:
-            self._add(found, i, r.PSEUDO, PRESENT, "no-change", last=k)
-            return
-        self._add(found, i, r.NEG_PRE, NEGATED, "negated-before")
-
-    def _not(self, i: int, found: list[Cue]) -> int:
-        """Reads "not", "no longer", "cannot": what follows decides the direction."""
-        S, E, F = self.S, self.E, self.F
-        k, at, before = i + 1, E[i], 0
-        while k < self._n and S[k] == at and F[k] & r.ADVERB and not F[k] & r.SEEN:
-            before |= F[k] & r.PRIOR
-            at = E[k]
-            k += 1
-        flags = F[k] if k < self._n and S[k] == at else 0
-        if flags & r.EXCLUDED:
-            self._add(found, i, r.UNC_POST, UNCERTAIN, "not-excluded", forward=False, last=k)
-            return k
-        if flags & r.EXCLUDE:
-            self._add(found, i, r.UNC_PRE, UNCERTAIN, "cannot-exclude", last=k)
-            return k
-        if flags & (r.RESOLVED | r.REMOVED | r.CHANGED) and not flags & r.SEEN:
-            rule = "not-changed" if flags & r.CHANGED else "not-resolved"
-            found.append(Cue(r.PSEUDO, PRESENT, rule, S[i], E[k], self._backward(i, r.PSEUDO), S[i]))
-            return k
-        if flags & r.SEEN and S[i] == 0 and k + 1 < self._n and F[k + 1] & r.COPULA:  # "not seen is the nodule"
-            self._add(found, i, r.NEG_PRE, NEGATED, "not-seen", last=k + 1)
-            return k + 1
-        if flags & r.SEEN and (before or self._before(k)):
-            found.append(Cue(r.PSEUDO, PRESENT, "not-seen-before", S[i], E[k], self._backward(i, r.PSEUDO), S[i]))
-            return k
-        if flags & r.SEEN and not self._active(i, k) and not self._has_object(k):
-            self._add(found, i, r.NEG_POST, NEGATED, "not-seen", forward=False, last=k)
-            return k
-        if flags & (r.UNC_POST | r.UNC_PRE) and self._closes(k):
-            self._add(found, i, r.NEG_POST, NEGATED, "not-suspected", forward=False, last=k)
-            return k
-        last = k if flags & (r.UNC_PRE | r.AFFIRM | r.NEG_PRE | r.AFTER) else i
-        self._add(found, i, r.NEG_PRE, NEGATED, "denied-verb", last=last)
-        return last
-
-    def _active(self, i: int, k: int) -> bool:
-        """Whether the object stands behind: "has not shown X", unlike "has not been shown"."""
-        if i == 0 or self.E[i - 1] != self.S[i] or self.X[i - 1].phrase not in {"has", "have", "had"}:
-            return False
-        return self.E[i] == self.S[k] and not self._closes(k)
-
-    def _before(self, k: int) -> bool:
-        """Whether the denial speaks of the past: "not seen previously", "not evident on the prior exam"."""
-        for j in range(k + 1, min(k + 4, self._n)):
-            if self.S[j] - self.E[k] > 3 or self.F[j] & (_CLAUSE_END | r.COMMA):
-                return False
-            if self.F[j] & r.PRIOR:
-                return True
-        return False
-
-    def _predicative(self, i: int) -> bool:
-        """Whether "negative", "absent", "unlikely" speaks of what stands before, not of the noun behind it."""
-        if self.S[i] == 0:
-            return False
-        if self._closes(i):
-            return True
-        linked = i > 0 and self.E[i - 1] == self.S[i] and self.F[i - 1] & r.COPULA and not self.F[i - 1] & r.START
-        noun = (
-            i + 1 < self._n and self.S[i + 1] - self.E[i] <= 1 and self.F[i + 1] & (r.CONCEPT | r.MODIFIER | r.ANATOMY)
-        )
-        if noun and self.F[i + 1] & r.MODIFIER and self._closes(i + 1):
-            return True  # "was negative bilaterally"
-        return bool(linked and not noun)
-
-    def _has_object(self, k: int) -> bool:
-        """Whether the participle has an object behind it: "was not given aspirin", "was not noted to have fever"."""
-        if k + 1 >= self._n or self.S[k + 1] != self.E[k]:
-            return False
-        flags = self.F[k + 1]
-        return bool(flags & (r.CONCEPT | r.MODIFIER | r.DEGREE | r.ARTICLE)) or self.X[k + 1].phrase in {
-            "to be",
-            "to have",
-        }
-
-    def _resolved(self, i: int, found: list[Cue]) -> None:
-        flags = self.F[i]
-        before = self.F[i - 1] if i > 0 and self.E[i - 1] == self.S[i] else 0
-        kind, rule = (r.RESOLVED, "resolved") if flags & r.RESOLVED else (r.REMOVED, "removed")
-        if kind == r.RESOLVED and before & r.COPULA and self.X[i].phrase in {"cleared", "stopped"}:
-            return  # "was cleared for discharge", "aspirin was stopped"
-        opens = self.S[i] == 0 or before & (r.THE | r.ARTICLE | r.AND | r.WITH | r.COMMA)
-        self._add(found, i, kind, NEGATED, rule, forward=bool(opens) and not self._closes(i), strict=True)
-
-    def _uncertain(self, i: int, flags: int, found: list[Cue]) -> None:
-        if self._is_low(i):
-            self._add(found, i, r.NEG_PRE, NEGATED, "low-suspicion", strict=True)
-            return
-        closes = self.S[i] > 0 and self._closes(i, seen=True)
-        if flags & r.UNC_POST and (closes or not (flags & r.UNC_PRE or "likely" in self.X[i].phrase)):
-            self._add(found, i, r.UNC_POST, UNCERTAIN, "uncertain-after", forward=False)
-        else:
-            self._add(found, i, r.UNC_PRE, UNCERTAIN, "uncertain-before", strict=True)
-
-    def _is_low(self, i: int) -> bool:
-        """Whether a noun of degree is called low: "suspicion for X is low", "the probability of X was minimal"."""
-        if not _DEGREE_NOUNS.intersection(self.X[i].phrase.split()):
-            return False
-        for k in range(i + 1, min(i + 10, self._n - 1)):
-            if self.F[k] & _CLAUSE_END:
-                return False
-            if self.F[k] & r.COPULA and self.S[k + 1] - self.E[k] <= 1:
-                return self.X[k + 1].phrase in {"low", "minimal", "minor", "small", "unlikely"}
-        return False
-
-    def _person_with_disease(self, i: int) -> bool:
-        """Whether this is somebody else's disease: "mother had", "brother with", "father died of"."""
-        for k in range(i + 1, min(i + 4, self._n)):
-            if self.S[k] - self.E[i] > 3 or self.F[k] & (_CLAUSE_END | r.COMMA):
-                return False
-            if self.F[k] & (r.PERSON_VERB | r.WITH | r.HISTORY) or self.X[k].phrase in {"has", "had", "have"}:
-                return True
-        return False
-
-    def _closes(self, i: int, seen: bool = False) -> bool:
-        """Whether the hit ends its clause: nothing follows, or what begins another."""
-        if self.E[i] >= self.size:
-            return True
-        if i + 1 >= self._n or self.S[i + 1] != self.E[i]:
-            return False
-        flags = self.F[i + 1]
-        return bool(flags & _CLOSING) or (seen and bool(flags & r.SEEN) and self._closes(i + 1))
-
-    def beside_versus(self, start: int, end: int) -> bool:
-        """Whether "versus" stands directly before or behind the words [start, end)."""
-        return any(
-            self.X[i].phrase in {"versus", "vs"} and (self.S[i] == end or self.E[i] == start) for i in range(self._n)
-        )
-
     # ------------------------------------------------------------------ forward
 
     def _end_of_clause(self, i: int) -> int:
         for j in range(i + 1, self._n):
-            if self.F[j] & _CLAUSE_END:
+            if self.F[j] & CLAUSE_END:
                 return self.S[j]
         return self.size
 
@@ -295,12 +64,13 @@ class Clauses:
         verb = self._verb_before(first)
         denies = bool(F[first] & r.VERB and F[first] & r.NEG_PRE)
         noun = self.X[first].phrase in {"absence of", "lack of"}
+        aside = self.X[first].rules.get(r.NEG_PRE) == "without"
         islands: list[tuple[int, int]] = []
         depth = 0
         j = i + 1
         while j < n and S[j] < limit:
             flags = F[j]
-            if flags & (_CLAUSE_END | r.AFTER):
+            if flags & (CLAUSE_END | r.AFTER):
                 if not (denies and self.X[j].phrase == ";" and self._bare_item(j)):
                     return S[j], tuple(islands)
             elif flags & r.OPEN:
@@ -309,9 +79,11 @@ class Clauses:
                 if depth == 0:
                     return S[j], tuple(islands)
                 depth -= 1
+            elif aside and self.X[j].phrase in _FINITE and not (F[j - 1] & (r.RELATIVE | r.THE) and E[j - 1] == S[j]):
+                return S[j], tuple(islands)  # "weakness without sensory loss suggests ..."
             elif self._breaks(i, j, flags) or (noun and flags & r.UNC_PRE):
                 return S[j], tuple(islands)
-            elif flags & _CONJUNCTION:
+            elif flags & CONJUNCTION:
                 opens, following = self._opens(j, verb, strict, denies)
                 if opens:
                     return S[j], tuple(islands)
@@ -335,11 +107,11 @@ class Clauses:
     def _breaks(self, i: int, j: int, flags: int) -> bool:
         """Whether the hit ``j`` ends the reach of the cue that ends with hit ``i``, conjunctions apart."""
         if flags & r.AFFIRM:
-            return any(f & (_CONJUNCTION | r.VERB | r.COLON) for f in self.F[i + 1 : j])
+            return any(f & (CONJUNCTION | r.VERB | r.COLON) for f in self.F[i + 1 : j])
         if flags & r.WITH:
             return self.S[j] > self.E[i]
-        if flags & r.FOR:  # "no treatment for", but "no evidence for"
-            return not (self.E[j - 1] == self.S[j] and self.F[j - 1] & r.EVIDENCE)
+        if flags & r.FOR:  # "no treatment for", but "no evidence for", "not for"
+            return not (self.E[j - 1] == self.S[j] and self.F[j - 1] & (r.EVIDENCE | r.NEG_NOT))
         if flags & r.RELATIVE:  # "which is", but "no findings which suggest"
             return not any(f & r.SUGGEST for f in self.F[j : j + 4])
         return False
@@ -347,7 +119,7 @@ class Clauses:
     def _bare_item(self, j: int) -> bool:
         """Whether an item without a statement of its own follows the semicolon ("denies fever; chills; sweats")."""
         for k in range(j + 1, self._n):
-            if self.F[k] & _CLAUSE_END:
+            if self.F[k] & CLAUSE_END:
                 return self.S[k] - self.E[j] <= 5
             if self.F[k] & (r.VERB | r.EXISTING | r.AFFIRM | r.NEG_PRE | r.START | r.PREDICATE | r.COLON):
                 return False
@@ -355,7 +127,7 @@ class Clauses:
 
     def _verb_before(self, i: int) -> bool:
         for j in range(i - 1, max(-1, i - 8), -1):
-            if self.F[j] & (_CLAUSE_END | r.COMMA | r.AND):
+            if self.F[j] & (CLAUSE_END | r.COMMA | r.AND):
                 return False
             if self.F[j] & r.VERB:
                 return True
@@ -363,7 +135,7 @@ class Clauses:
 
     def _end_of_phrase(self, j: int) -> int:
         for k in range(j + 1, self._n):
-            if self.F[k] & (_CONJUNCTION | _CLAUSE_END | r.VERB | r.CLOSE):
+            if self.F[k] & (CONJUNCTION | CLAUSE_END | r.VERB | r.CLOSE):
                 return self.S[k]
         return self.size
 
@@ -372,21 +144,23 @@ class Clauses:
         S, E, F, n = self.S, self.E, self.F, self._n
         flags = F[j]
         k, at = j + 1, E[j]
-        while k < n and S[k] == at and F[k] & _CONJUNCTION:
+        while k < n and S[k] == at and F[k] & CONJUNCTION:
             flags |= F[k]
             at = E[k]
             k += 1
         first = F[k] if k < n and S[k] == at else 0
-        if first & (_CLAUSE_END | r.NEG_PRE | r.NEG_NOT):
+        if first & (CLAUSE_END | r.NEG_PRE | r.NEG_NOT):
             return True, k
         if flags & r.OR:
             return bool(first & r.START and not first & r.RELATIVE), k
-        if first & (r.START | r.AFFIRM | r.ARTICLE | r.VERB | _OTHER_CUE):
+        if first & (r.START | r.AFFIRM | r.ARTICLE | r.VERB | _OTHER_CUE) or (first and self.X[k].phrase == "positive"):
             return True, k
         segment = 0
         m = k
-        while m < n and not F[m] & (_CONJUNCTION | _CLAUSE_END):
+        while m < n and not F[m] & (CONJUNCTION | CLAUSE_END):
             segment |= F[m]
+            if F[m] & r.MODIFIER and self.X[m].phrase.startswith(("has ", "have ")):
+                segment |= r.VERB  # "and pneumonia has developed"
             m += 1
         if segment & r.AFFIRM or (flags & r.COMMA and segment & r.NEG_PRE):
             return True, k  # "without fever, diarrhea without blood"
@@ -409,7 +183,7 @@ class Clauses:
             flags = self.F[k]
             if flags & r.OR:
                 return True
-            if flags & (_CLAUSE_END | r.VERB | r.NEG_PRE | r.NEG_NOT | r.START | r.AFFIRM):
+            if flags & (CLAUSE_END | r.VERB | r.NEG_PRE | r.NEG_NOT | r.START | r.AFFIRM):
                 return False
         return False
 
@@ -433,12 +207,13 @@ class Clauses:
             # "pneumothorax, resolved", "pneumothorax: none", "fever (no)"; "effusions, previously seen, are gone"
             opening = self._parenthesis(j) if F[j] & r.COMMA else None
             j = (j if opening is None else opening) - 1
-        shares = r.END | (r.AND if kind in (r.RESOLVED, r.REMOVED) else 0)
+        bare = kind == r.NEG_POST and at == S[i] and F[i] & r.NEG_NOT  # "was searched for and not found"
+        shares = r.END | (r.AND if bare or kind in (r.RESOLVED, r.REMOVED) else 0)
         if j > 0 and E[j] == at and F[j] & shares:
             j = self._shared_subject(j)  # "was considered but was felt to be unlikely"
         while j >= 0:
             flags = F[j]
-            if S[j] < limit or flags & (_CLAUSE_END | r.AFTER):
+            if S[j] < limit or flags & (CLAUSE_END | r.AFTER):
                 return E[j]
             if flags & (r.NEG_PRE | r.NEG_NOT) and separators:
                 return E[separators[-1]]
@@ -461,15 +236,26 @@ class Clauses:
                 return E[j]
             elif kind == r.UNC_POST and flags & r.SUPERIMPOSED:
                 return S[j]
+            elif flags & r.CLOSE and (opening := self._aside(j)) is not None:
+                j = opening  # "edema (pedal) was absent"
             elif flags & (r.OPEN | r.CLOSE):
                 return E[j]
             j -= 1
         return max(0, limit)
 
+    def _aside(self, j: int) -> int | None:
+        """The bracket that opens the short remark closed at ``j``, where the remark makes no statement of its own."""
+        for k in range(j - 1, max(-1, j - 6), -1):
+            if self.S[j] - self.E[k] > 6 or self.F[k] & (CLAUSE_END | ANY_CUE | r.VERB | r.CLOSE):
+                return None
+            if self.F[k] & r.OPEN:
+                return k
+        return None
+
     def _shared_subject(self, j: int) -> int:
         """The hit before the previous predicate, whose subject the conjunction at ``j`` shares; ``j`` if none."""
         for k in range(j - 1, -1, -1):
-            if self.F[k] & _CLAUSE_END:
+            if self.F[k] & CLAUSE_END:
                 break
             if self.F[k] & (r.VERB | r.UNC_POST) and not self.F[k] & r.START:
                 while k > 0 and self.F[k - 1] & (r.VERB | r.ADVERB) and self.E[k - 1] == self.S[k]:
@@ -482,6 +268,6 @@ class Clauses:
         for k in range(j - 1, max(-1, j - 6), -1):
             if self.F[k] & r.COMMA:
                 return k if self.S[j] - self.E[k] <= 6 and k > 0 else None
-            if self.F[k] & (r.CONCEPT | r.AND | r.OR | _CLAUSE_END):
+            if self.F[k] & (r.CONCEPT | r.AND | r.OR | CLAUSE_END):
                 return None
         return None

@@ -21,13 +21,14 @@ _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|\d+(?:[.,/:]\d+)*|_+|[^\w\s.]")
 _ASCII_WORD = re.compile(r"[a-z]+(?:'[a-z]+)*|\d+(?:[.,/:]\d+)*|_+|[^\w\s.\x1c-\x1f]", re.ASCII)  # the same, faster
 _BLANK = re.compile(r"\[\*\*.*?\*\*\]|\*\*[a-z-]+(?:\[[^\]\n]*\])?")
 _ABBREVIATION = re.compile(
-    r"\b(and/or|w/o|w/(?=\s)|r/o(?:'d)?|h/o|s/p|c/w|b/l|d/c|f/u|y/o|p/w|i/o|n/v|n/v/d|t/c|c/o|d/t|2/2|r/t|u/s|a/w|m/r/g|c/c/e|nt/nd)\b"
+    r"\b(and/or|w/o|w/out|w/(?=\s)|r/o(?:'d)?|h/o|s/p|c/w|b/l|d/c|f/u|y/o|p/w|i/o|n/v|n/v/d|t/c|c/o|d/t|2/2|r/t|u/s|a/w|m/r/g|c/c/e|nt/nd)\b"
     r"|\bw/(?=\s)"
 )
 _INNER_HYPHEN = re.compile(r"(?<=\w)-(?=\w)")
 _LONE_HYPHEN = re.compile(r"(?<=\s)--?(?=\s)|(?<=\w)-(?=\s)")
 _SIGNED = re.compile(r"\(-\)|(?<![\w)])-ve\b")
 _ROS_MINUS = re.compile(r"(?<![\w.)-])-(?=[a-z])")
+_SPACED_MINUS = re.compile(r"(?<=[,;.] )-(?= [a-z])")
 
 
 def _fold_table() -> dict[int, str]:
@@ -72,7 +73,7 @@ def fold(text: str) -> str:
         if "-" in low:
             low = _SIGNED.sub(lambda m: MINUS.center(len(m.group())), low)
             if "+" in low:  # "+cough -fever": plus signs show that the minus signs mean "no"
-                low = _ROS_MINUS.sub(MINUS, low)
+                low = _SPACED_MINUS.sub(MINUS, _ROS_MINUS.sub(MINUS, low))
             low = _LONE_HYPHEN.sub(lambda m: DASH.ljust(len(m.group())), low).replace("-", " ")
     return low
 
