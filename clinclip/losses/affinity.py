@@ -89,8 +89,11 @@ class Affinity:
     def pair(self) -> tuple[Tensor, Tensor]:
         """A on the pairs, (N,) in each direction."""
         pairs = [(weight, factor.pair()) for weight, factor in self.factors]
-        forward, backward = (sum(weight * pair[d] for weight, pair in pairs) for d in (0, 1))
-        assert isinstance(forward, Tensor) and isinstance(backward, Tensor)
+        device = self.factors[0][1].device
+        # numbers are added as numbers: a float32 tensor of one would round the weights of float64 factors
+        forward, backward = (
+            torch.as_tensor(sum(weight * pair[d] for weight, pair in pairs), device=device) for d in (0, 1)
+        )
         return forward.expand(self.size), backward.expand(self.size)
 
     @cached_property

@@ -10,9 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from clinclip.errors import ConfigError, MissingFieldError
+from clinclip.losses.dense import compute_dtype
 from clinclip.losses.schedule import Constant, Schedule
 from clinclip.types import Batch, Embeddings, LossOutput
 
@@ -108,11 +110,29 @@ class LossTerm(Hooked, ABC):
 
 def zero_loss(embeddings: Embeddings) -> Tensor:
     """A zero connected to every embedding, so that backward and DDP work when nothing in the batch applies."""
-    total = (embeddings.image.sum() + embeddings.text.sum()) * 0.0 + embeddings.logit_scale * 0.0
-    for extra in (embeddings.negated, embeddings.graph, embeddings.logit_bias):
-        if extra is not None:
-            total = total + extra.sum() * 0.0
-    return total
+    return connected_zero(
+        *(embeddings.image, embeddings.text, embeddings.logit_scale),
+        *(embeddings.negated, embeddings.graph, embeddings.logit_bias),
+    )
+
+
+def pair_similarities(x: Tensor, y: Tensor) -> dict[str, Tensor]:
+    """Mean cosine of the pairs of rows of two (n, D), and of the other combinations, in O(n D); no key without any."""
+    n = len(x)
+    if not n:
+        return {}
+    pairs = (x * y).sum(1)
+    logs = {"positive_similarity": pairs.mean()}
+    if n > 1:
+        # the mean over all pairs of rows is the product of the sums
+        logs["negative_similarity"] = (x.sum(0) @ y.sum(0) - pairs.sum()) / (n * (n - 1))
+    return logs
+
+
+def connected_zero(*tensors: Tensor | None) -> Tensor:
+    """Exactly zero, with a zero gradient to every tensor, whatever they hold (0 times an overflown sum is NaN)."""
+    parts = [t.reshape(-1)[:0].sum(dtype=compute_dtype(t)) for t in tensors if t is not None]
+    return torch.stack([part.to(parts[0].dtype) for part in parts]).sum()
 
 
 def check_requirements(name: str, requires: frozenset[str], embeddings: Embeddings, batch: Batch) -> None:

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from clinclip.distributed import Shard
+from clinclip.findings import ENCODINGS
 from clinclip.losses.base import Hooked
 from clinclip.losses.columns import ExtraColumns, OwnColumns, SharedColumns
+from clinclip.losses.dense import compute_dtype
 from clinclip.losses.sources import check_choice, encode_labels, label_classes
-from clinclip.losses.targets import compute_dtype
 from clinclip.types import Batch, Embeddings
 
 
@@ -68,7 +69,8 @@ class NegatedReports(CandidateSource):
         labels: Literal["text", "batch"] = "text",
     ) -> None:
         self.kind = check_choice(self, "columns", columns, ("own", "all"))
-        self.encoding, self.labels = encoding, check_choice(self, "labels", labels, ("text", "batch"))
+        self.encoding = check_choice(self, "encoding", encoding, tuple(ENCODINGS))
+        self.labels = check_choice(self, "labels", labels, ("text", "batch"))
         requires = {"embeddings.negated", "batch.negated"}
         if columns == "all":
             requires.add("batch.text_labels" if labels == "text" else "batch.labels")

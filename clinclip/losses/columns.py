@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 
@@ -48,6 +49,14 @@ class ExtraColumns:
     own: tuple[OwnColumns, ...] = ()
     shared: tuple[SharedColumns, ...] = ()
     logs: dict[str, Tensor | float] = field(default_factory=dict)
+
+    def to(self, dtype: torch.dtype) -> ExtraColumns:
+        """The same columns with embeddings of another floating type."""
+        return replace(
+            self,
+            own=tuple(replace(o, embedding=o.embedding.to(dtype)) for o in self.own),
+            shared=tuple(replace(s, embedding=s.embedding.to(dtype)) for s in self.shared),
+        )
 
     def __add__(self, other: ExtraColumns) -> ExtraColumns:
         return ExtraColumns(self.own + other.own, self.shared + other.shared, {**self.logs, **other.logs})

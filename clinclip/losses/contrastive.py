@@ -10,13 +10,14 @@ from torch import Tensor
 
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
-from clinclip.losses.base import LossTerm
+from clinclip.losses.base import LossTerm, pair_similarities
 from clinclip.losses.candidates import CandidateSource
 from clinclip.losses.columns import ExtraColumns
+from clinclip.losses.dense import compute_dtype
 from clinclip.losses.engine import Engine, check_engine, sigmoid_loss, softmax_loss
 from clinclip.losses.schedule import Schedule
 from clinclip.losses.sources import check_choice
-from clinclip.losses.targets import Targets, compute_dtype
+from clinclip.losses.targets import Targets
 from clinclip.types import Batch, Embeddings, LossOutput
 
 
@@ -35,6 +36,11 @@ class Contrastive(LossTerm):
     Targets are normalised as :class:`clinclip.losses.SoftTargets` says (softmax) or never (sigmoid: 1 on the pair,
     lambda A elsewhere). Negatives are gathered from all processes unless ``gather`` is false. Softmax and log-sum-exp
     are computed in float32 (float64 inputs stay float64) under any precision setting.
+
+    Logs:
+        - ``scale``, ``positive_similarity`` and ``negative_similarity`` (mean cosine of pairs and of other combinations
+          of this process's rows); what the candidates say (``usable_negatives``, ``negated_similarity``) and what the
+          targets say (``pair_share``, ``target_entropy``, ``mix``, ``threshold_<source>``).
 
     Relations:
         - no targets, no candidates: CLIP / InfoNCE; ``criterion="sigmoid"``: SigLIP.
@@ -148,13 +154,7 @@ class Contrastive(LossTerm):
     def _logs(
         self, x: Tensor, y: Tensor, scale: Tensor, extra: ExtraColumns, targets: Targets | None
     ) -> dict[str, Tensor | float]:
-        pairs = (x * y).sum(1)
-        n = len(x)
-        logs: dict[str, Tensor | float] = {"scale": scale.detach(), "positive_similarity": pairs.mean()}
-        if n > 1:
-            # the mean over all pairs of rows is the product of the sums
-            logs["negative_similarity"] = (x.sum(0) @ y.sum(0) - pairs.sum()) / (n * (n - 1))
-        logs.update(extra.logs)
+        logs: dict[str, Tensor | float] = {"scale": scale.detach(), **pair_similarities(x, y), **extra.logs}
         if targets is not None:
             logs.update(targets.logs())
         return logs

@@ -16,6 +16,17 @@ from clinclip.losses.affinity import Affinity
 from clinclip.losses.columns import ExtraColumns, OwnColumns, SharedColumns
 
 
+def compute_dtype(tensor: Tensor) -> torch.dtype:
+    """Double precision stays, everything else is computed in float32, whatever autocast says."""
+    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
+
+
+def promoted(*tensors: Tensor) -> list[Tensor]:
+    """The tensors in the precision in which a loss is computed, that of the first; float32 and float64 stay."""
+    dtype = compute_dtype(tensors[0])
+    return [t.to(dtype) for t in tensors]
+
+
 def dense_softmax(
     x: Tensor,
     y: Tensor,
@@ -40,22 +51,25 @@ def dense_softmax(
         A scalar whose mean over processes is the loss of the global batch (a mean over its rows).
     """
     shard = Shard.local(len(x)) if shard is None else shard
-    forward = scale * x @ shard.gather_with_grad(y).T
-    backward = forward.T if shard.world == 1 else scale * y @ shard.gather_with_grad(x).T
-    own, shared = _extra_logits(x, scale, extra)
-    rows = torch.cat([forward, *own, *shared], dim=1) if own or shared else forward
-    if affinity is None:
-        labels = torch.arange(len(x), device=x.device) + shard.offset
-        if shard.world == 1:
-            first, second = F.cross_entropy(rows, labels), F.cross_entropy(backward, labels)
+    x, y, scale = promoted(x, y, scale)
+    extra = None if extra is None else extra.to(x.dtype)
+    with torch.autocast(x.device.type, enabled=False):
+        forward = scale * x @ shard.gather_with_grad(y).T
+        backward = forward.T if shard.world == 1 else scale * y @ shard.gather_with_grad(x).T
+        own, shared = _extra_logits(x, scale, extra)
+        rows = torch.cat([forward, *own, *shared], dim=1) if own or shared else forward
+        if affinity is not None:
+            row_targets, col_targets = affinity.dense()
+            first = soft_cross_entropy(rows, row_targets) * shard.value_factor
+            second = soft_cross_entropy(backward, col_targets) * shard.value_factor
         else:
-            first = F.cross_entropy(rows, labels, reduction="sum") * shard.value_factor
-            second = F.cross_entropy(backward, labels, reduction="sum") * shard.value_factor
-    else:
-        row_targets, col_targets = affinity.dense()
-        first = soft_cross_entropy(rows, row_targets) * shard.value_factor
-        second = soft_cross_entropy(backward, col_targets) * shard.value_factor
-    return weights[0] * first + weights[1] * second
+            labels = torch.arange(len(x), device=x.device) + shard.offset
+            if shard.world == 1:
+                first, second = F.cross_entropy(rows, labels), F.cross_entropy(backward, labels)
+            else:
+                first = F.cross_entropy(rows, labels, reduction="sum") * shard.value_factor
+                second = F.cross_entropy(backward, labels, reduction="sum") * shard.value_factor
+        return weights[0] * first + weights[1] * second
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -97,18 +111,21 @@ def dense_sigmoid(
         A scalar whose mean over processes is the loss of the global batch.
     """
     shard = Shard.local(len(x)) if shard is None else shard
-    logits = scale * x @ shard.gather_with_grad(y).T + bias
-    if affinity is None:
-        targets = torch.zeros_like(logits)
-        targets.diagonal(shard.offset).fill_(1.0)
-    else:
-        targets = affinity.pairwise(shard.here)
-    total = F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
-    own, shared = _extra_logits(x, scale, extra)
-    for part in (*own, *shared):
-        # softplus(-inf) = 0: a masked column costs nothing
-        total = total + softplus(part + bias).sum()
-    return total * shard.value_factor
+    x, y, scale, bias = promoted(x, y, scale, bias)
+    extra = None if extra is None else extra.to(x.dtype)
+    with torch.autocast(x.device.type, enabled=False):
+        logits = scale * x @ shard.gather_with_grad(y).T + bias
+        if affinity is None:
+            targets = torch.zeros_like(logits)
+            targets.diagonal(shard.offset).fill_(1.0)
+        else:
+            targets = affinity.pairwise(shard.here)
+        total = F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
+        own, shared = _extra_logits(x, scale, extra)
+        for part in (*own, *shared):
+            # softplus(-inf) = 0: a masked column costs nothing
+            total = total + softplus(part + bias).sum()
+        return total * shard.value_factor
 
 
 def _extra_logits(x: Tensor, scale: Tensor, extra: ExtraColumns | None) -> tuple[list[Tensor], list[Tensor]]:

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
-from clinclip.losses.base import LossTerm, zero_loss
+from clinclip.losses.base import LossTerm, pair_similarities, zero_loss
+from clinclip.losses.dense import compute_dtype
 from clinclip.losses.engine import Engine, check_engine, softmax_loss
 from clinclip.losses.schedule import Schedule
 from clinclip.losses.sources import KO_PARK, check_choice
-from clinclip.losses.targets import Targets, compute_dtype
+from clinclip.losses.targets import Targets
 from clinclip.types import Batch, Embeddings, LossOutput
 
 Stream = Literal["image", "text"]
@@ -28,6 +29,10 @@ class GraphAlignment(LossTerm):
 
     Inputs:
         - ``embeddings.graph``, ``embeddings.graph_valid`` and, by stream, ``embeddings.image``, ``embeddings.text``.
+
+    Logs:
+        - ``graphs`` (number kept in the global batch), ``scale``; by stream its loss and the mean cosine of its pairs
+          and of its other pairs of rows; of soft targets what :meth:`clinclip.losses.Targets.logs` says of the rest.
 
     Requirements:
         1. A graph encoder in the model (``model.graph_encoder``) and ``data.graphs=true``. It is not used at inference.
@@ -81,12 +86,15 @@ class GraphAlignment(LossTerm):
             scale = embeddings.logit_scale.to(dtype)
             if self.temperature is not None:
                 scale = torch.full_like(scale, 1 / self.temperature)
+            logs["scale"] = scale.detach()
             affinity = None if targets is None else targets.affinity(keep)
             for stream in self.streams:
                 other = (embeddings.image if stream == "image" else embeddings.text).to(dtype)[mine]
                 part = softmax_loss(self.engine, other, graph, scale, affinity, None, (0.5, 0.5), kept, self.tile)
                 value = value + part / len(self.streams)
                 logs[stream] = part.detach()
-                if len(graph):
-                    logs[f"{stream}_similarity"] = (other * graph).sum(1).mean().detach()
+                similarities = pair_similarities(other.detach(), graph.detach())
+                logs.update({f"{stream}_{key}": number for key, number in similarities.items()})
+            if targets is not None:
+                logs.update(targets.logs(affinity))
         return LossOutput(value, logs)

@@ -8,8 +8,9 @@ from torch import Tensor
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
 from clinclip.losses.base import LossTerm, zero_loss
+from clinclip.losses.dense import compute_dtype
 from clinclip.losses.schedule import Schedule
-from clinclip.losses.targets import Targets, compute_dtype
+from clinclip.losses.targets import Targets
 from clinclip.types import Batch, Embeddings, LossOutput
 
 
@@ -25,6 +26,11 @@ class NegationHardNegatives(LossTerm):
 
     Requirements:
         1. ``data.negations >= 1``.
+
+    Logs:
+        - ``usable_negatives`` (studies of the global batch) and ``scale``; of this process's rows
+          ``positive_similarity``, ``negated_similarity``, ``margin`` (report less best twin, in cosine) and
+          ``accuracy`` (share of reports that win; ties count half).
 
     Relations:
         - :class:`clinclip.losses.NegatedReports` puts the same reports into the denominator of the contrastive loss.
@@ -67,15 +73,28 @@ class NegationHardNegatives(LossTerm):
             return LossOutput(zero, logs)
         with torch.autocast(device.type, enabled=False):
             x, y, u = (e.to(dtype)[keep] for e in (embeddings.image, embeddings.text, embeddings.negated))
-            scale = embeddings.logit_scale.to(dtype) if self.temperature is None else 1 / self.temperature
+            scale = embeddings.logit_scale.to(dtype)
+            if self.temperature is not None:
+                scale = torch.full_like(scale, 1 / self.temperature)
             positive = (x * y).sum(1)
             negated = torch.einsum("nd,nkd->nk", x, u)
             # log(1 + sum exp(gap)): no difference of large numbers
             gap = (scale * (negated - positive[:, None]) + self.margin).masked_fill(~valid[keep], -torch.inf)
             loss = torch.cat([torch.zeros_like(gap[:, :1]), gap], 1).logsumexp(1)
             value = loss.sum() * usable.value_factor + zero
+        logs["scale"] = scale.detach()
         if len(x):
-            best = negated.masked_fill(~valid[keep], -torch.inf).amax(1)
-            logs["accuracy"] = ((positive > best).to(dtype) + 0.5 * (positive == best).to(dtype)).mean().detach()
-            logs["margin"] = (positive - best).mean().detach()
+            logs.update(_described(positive.detach(), negated.detach(), valid[keep]))
         return LossOutput(value, logs)
+
+
+def _described(positive: Tensor, negated: Tensor, valid: Tensor) -> dict[str, Tensor]:
+    """Mean cosines with the report (n,) and with its valid twins (n, K), and how often the report wins."""
+    best = negated.masked_fill(~valid, -torch.inf).amax(1)
+    won = (positive > best).to(positive) + 0.5 * (positive == best).to(positive)
+    return {
+        "positive_similarity": positive.mean(),
+        "negated_similarity": negated[valid].mean(),
+        "accuracy": won.mean(),
+        "margin": (positive - best).mean(),
+    }

@@ -13,6 +13,7 @@ from torch import Tensor
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
 from clinclip.findings import ENCODINGS
+from clinclip.losses.dense import compute_dtype
 from clinclip.losses.factors import Correlation, Factor, Softmax, SoftmaxTable
 from clinclip.losses.similarity import Cosine, Dot
 from clinclip.losses.sources import (
@@ -23,7 +24,7 @@ from clinclip.losses.sources import (
     label_classes,
     report_vectors,
 )
-from clinclip.losses.targets import TargetSource, compute_dtype
+from clinclip.losses.targets import TargetSource
 from clinclip.types import Batch, Embeddings
 
 

@@ -25,11 +25,6 @@ from clinclip.types import Batch, Embeddings
 DIAGNOSTIC_ROWS = 256
 
 
-def compute_dtype(tensor: Tensor) -> torch.dtype:
-    """Double precision stays, everything else is computed in float32, whatever autocast says."""
-    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
-
-
 class TargetSource(Hooked, ABC):
     """Base class of every source of soft labels. A subclass in a user's own file works by its class path.
 
@@ -74,6 +69,11 @@ class Targets:
         self._whole: Affinity | None = None
 
     @property
+    def device(self) -> torch.device:
+        """Where the factors live; the CPU if there are none."""
+        return next((factor.device for _, factor in self.factors.values()), torch.device("cpu"))
+
+    @property
     def one_hot(self) -> bool:
         """True if these are plain CLIP's targets."""
         return self.mix == 0 or not self.factors
@@ -92,7 +92,7 @@ class Targets:
                 self._whole = self._build(list(self.factors.values()), self.shard)
             return self._whole
         shard = self.shard
-        index = torch.arange(shard.total, device=next(iter(self.factors.values()))[1].device)
+        index = torch.arange(shard.total, device=self.device)
         if local:
             index = index[shard.here]
             shard = Shard.local(shard.count)
@@ -109,24 +109,38 @@ class Targets:
         """The dense image -> text targets (n, N) of this process's rows, for pictures and tests."""
         affinity = self.affinity()
         if affinity is None:
-            return torch.eye(self.shard.total)[self.shard.here]
+            return torch.eye(self.shard.total, device=self.device)[self.shard.here]
         return affinity.dense()[0]
 
-    def logs(self) -> dict[str, Tensor | float]:
-        """Pair share, entropy (on at most 256 rows), lambda and the gates' thresholds."""
+    @torch.no_grad()
+    def logs(self, affinity: Affinity | None = None) -> dict[str, Tensor | float]:
+        """Lambda, the gates' thresholds, and what the image -> text targets of this process's rows look like.
+
+        The latter are ``pair_share``, the mean share of the mass on the pair, and ``target_entropy``, the mean entropy
+        in nats (on at most 256 rows).
+
+        Args:
+            affinity: the part of the batch that a term uses; None: the whole.
+        """
         logs: dict[str, Tensor | float] = {"mix": self.mix}
-        affinity = self.affinity()
+        affinity = self.affinity() if affinity is None else affinity
         if affinity is None:
             return {**logs, "pair_share": 1.0, "target_entropy": 0.0}
-        here, rows = self.shard.here, affinity.targets[0]
-        logs["pair_share"] = (rows.pair / rows.mass)[here].mean()
-        some = slice(here.start, min(here.stop, here.start + DIAGNOSTIC_ROWS))
-        share = affinity.block(some, slice(0, affinity.size))[0] * (rows.beta / rows.mass)[some][:, None]
-        pair = (rows.pair / rows.mass)[some]
-        logs["target_entropy"] = (torch.special.entr(share).sum(1) + torch.special.entr(pair)).mean()
+        if affinity.shard.count:
+            logs.update(_shape(affinity))
         for name, (_, factor) in self.factors.items():
             logs.update({f"{key}_{name}": value for key, value in factor.logs().items()})
         return logs
+
+
+def _shape(affinity: Affinity) -> dict[str, Tensor | float]:
+    """How much of the target stands on the pair, and how far the rest is spread."""
+    here, rows = affinity.shard.here, affinity.targets[0]
+    some = slice(here.start, min(here.stop, here.start + DIAGNOSTIC_ROWS))
+    share = affinity.block(some, slice(0, affinity.size))[0] * (rows.beta / rows.mass)[some][:, None]
+    pair = rows.pair / rows.mass
+    entropy = torch.special.entr(share).sum(1) + torch.special.entr(pair[some])
+    return {"pair_share": pair[here].mean(), "target_entropy": entropy.mean()}
 
 
 class SoftTargets(Hooked):
@@ -165,9 +179,13 @@ class SoftTargets(Hooked):
         if isinstance(mix, int | float):
             mix = Constant(mix)
         self.mix: Schedule = LinearRamp(0.0, 0.3, epochs=1.0) if mix is None else mix
+        if form not in ("mixed", "added"):
+            raise ConfigError(f"SoftTargets(form={form!r}): allowed are 'mixed', 'added' (model.targets.<name>.form)")
         self.form: Form = form
         self.normalize = normalize
         self._epoch = 0.0
+        # a constant or a start out of range fails here and not in the first step
+        _ = self.current_mix
 
     @property
     def requires(self) -> frozenset[str]:  # type: ignore[override]
@@ -194,8 +212,12 @@ class SoftTargets(Hooked):
     def current_mix(self) -> float:
         """Lambda after the schedule."""
         value = self.mix(self._epoch)
-        if value < 0 or (self.form == "mixed" and value > 1):
-            raise ConfigError(f"SoftTargets: mix={value} at epoch {self._epoch:.2f}; lambda must lie in [0, 1]")
+        if not value >= 0 or (self.form == "mixed" and value > 1):
+            allowed = "[0, 1]" if self.form == "mixed" else "[0, infinity)"
+            raise ConfigError(
+                f"SoftTargets(form={self.form!r}): mix={value} at epoch {self._epoch:.2f}; lambda must lie in "
+                f"{allowed} (model.targets.<name>.mix)"
+            )
         return value
 
     @torch.no_grad()

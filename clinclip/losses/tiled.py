@@ -33,7 +33,9 @@ G_ii = M expm1(-r_i) + (M - T_ii): a solved batch loses no digits, and sums are 
 While |S| <= 60 the exponentials of a tile fit float32 as they are, so one exp serves both directions; above that (a
 scale of 100, say) each direction subtracts its own maximum.
 
-The functions need torch alone. Example:
+Half-precision inputs are computed in float32, under autocast too.
+
+The functions need torch alone: nothing of clinclip is imported but the files that this one names. Example:
     >>> affinity = Affinity([(1.0, Gated(Cosine(reports), torch.tensor(0.8)))], 0.3, "mixed", True, Shard.local(n))
     >>> tiled_softmax(images, texts, scale, affinity).backward()
 """
@@ -49,6 +51,7 @@ from torch.autograd.function import once_differentiable
 from clinclip.distributed import Shard
 from clinclip.losses.affinity import Affinity
 from clinclip.losses.columns import ExtraColumns
+from clinclip.losses.dense import promoted
 from clinclip.losses.tiles import Problem, SigmoidTiles, SoftmaxTiles
 
 
@@ -128,7 +131,8 @@ def _run(
     sigmoid: bool,
 ) -> Tensor:
     shard = Shard.local(len(x)) if shard is None else shard
-    extra = ExtraColumns() if extra is None else extra
+    x, y, scale, bias = promoted(x, y, scale, bias)
+    extra = ExtraColumns() if extra is None else extra.to(x.dtype)
     columns = shard.gather_with_grad(y)
     problem = Problem(
         affinity,
