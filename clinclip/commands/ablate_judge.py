@@ -15,6 +15,8 @@ from clinclip.errors import DataError
 from clinclip.evaluation.tables import Measured
 
 TASKS = ("zero-shot", "retrieval", "align")
+#: the tables that the ablation quotes
+TABLES = frozenset({"ranking", "retrieval", "clinical", "align"})
 #: name of the file in a run's folder
 RESULTS = "judged.npz"
 
@@ -53,7 +55,7 @@ def judge(checkpoint: Path, manifest: Path, out: Path, split: str = "test", resa
     from clinclip.export.checkpoint import load_model
 
     opened, loaded = Manifest.load(manifest), load_model(str(checkpoint))
-    engine = Engine(64, "auto", False, None)
+    engine = Engine(64, "auto", False, None, TABLES)
     names: list[tuple[str, str, str, str]] = []
     points, drawn = [], []
     facts: dict[str, Any] = {"manifest": opened.hash, "split": split, "sha256": loaded.sha256, "positives": {}}

@@ -21,17 +21,23 @@ from clinclip.findings import FINDING_INDEX
 if TYPE_CHECKING:
     from clinclip.data.manifest import Manifest
     from clinclip.evaluation.prompts import PromptSet
+    from clinclip.evaluation.tables import TableSpec
     from clinclip.export.checkpoint import LoadedModel
 
 
 @dataclass(frozen=True)
 class Engine:
-    """How embeddings are made: passed on to :mod:`clinclip.inference`."""
+    """How embeddings are made, passed on to :mod:`clinclip.inference`, and which tables are measured (None: all)."""
 
     batch_size: int
     device: str
     progress: bool
     work: Path | None
+    tables: frozenset[str] | None = None
+
+    def wanted(self, specs: list[TableSpec]) -> list[TableSpec]:
+        """The tables to be measured: all, or those named by ``tables`` (intervals are what costs)."""
+        return [spec for spec in specs if self.tables is None or spec.key in self.tables]
 
     def images(self, loaded: LoadedModel, items: Items, features: bool = False) -> np.ndarray:
         """Embeddings (N, D), or features before the projection (N, F); refused when not finite."""
@@ -154,7 +160,7 @@ class ZeroShot(Task):
         subgroups = self.items.groups()
         if subgroups:
             specs.append(tables.subgroup_table(margins, self.labels, subgroups))
-        measured = measure(specs, len(image), self.resamples(self.items.patient), self.protocol.level)
+        measured = measure(engine.wanted(specs), len(image), self.resamples(self.items.patient), self.protocol.level)
         macro = next(r for r in measured.table("ranking").rows if r.label.startswith("macro over"))
         shown = [self._example(i, probability[i]) for i in self.some(examples, len(image))]
         return Outcome(
@@ -236,7 +242,7 @@ class Retrieval(Task):
         if subgroups:
             specs.append(tables.retrieval_subgroups(ranks["duplicates"], subgroups, self.protocol.ks))
         patients = np.concatenate([self.items.patient, self.items.patient[self.gallery]])
-        measured = measure(specs, len(patients), self.resamples(patients), self.protocol.level)
+        measured = measure(engine.wanted(specs), len(patients), self.resamples(patients), self.protocol.level)
         headline = {}
         for way, label in (("i2t", "image to report"), ("t2i", "report to image")):
             row = next(r for r in measured.table("retrieval").rows if r.label == f"{label}, duplicates are positives")
@@ -321,7 +327,7 @@ class Align(Task):
         subgroups = self.items.groups(self.index)
         if subgroups:
             specs.append(tables.align_subgroups(found, subgroups))
-        measured = measure(specs, len(found), self.resamples(patients), self.protocol.level)
+        measured = measure(engine.wanted(specs), len(found), self.resamples(patients), self.protocol.level)
         row = measured.table("align").rows[0]
         titles = {title: name for name, title in tables.TITLES.items()}
         headline = {titles[column]: cell for column, cell in row.cells.items()}
