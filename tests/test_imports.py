@@ -33,6 +33,7 @@ HOMES = {
     "lightning": {"data/datamodule.py", "module.py", "cli.py", "callbacks/"},
     "torch.distributed": {"distributed.py"},
     "jsonargparse": {"cli.py"},
+    "matplotlib": {"evaluation/figures.py", "commands/inspect_html.py", "callbacks/figures.py"},
     "sklearn": set(),
     "open_clip": set(),
     "radgraph": set(),

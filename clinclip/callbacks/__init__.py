@@ -1,5 +1,6 @@
 """Lightning callbacks of clinclip."""
 
 from clinclip.callbacks.embeddings import EmbeddingWriter
+from clinclip.callbacks.matrices import BatchMatrices
 
-__all__ = ["EmbeddingWriter"]
+__all__ = ["BatchMatrices", "EmbeddingWriter"]
