@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import cv2
@@ -40,11 +42,16 @@ class Canvas:
 
     def pixels(self, points: Points) -> NDArray[np.float64]:
         """Body points (n, 2) to pixel coordinates (n, 2)."""
-        c, s = self.scale * math.cos(self.roll), self.scale * math.sin(self.roll)
-        return np.asarray(points, dtype=np.float64) @ np.array([[c, s], [-s, c]]) + self.origin
+        turn, origin = _transform(self.scale, self.roll, self.origin, 1)
+        return np.asarray(points, dtype=np.float64) @ turn + origin
 
     def _fixed(self, points: Points) -> NDArray[np.int32]:
-        return (self.pixels(points) * (1 << _SHIFT) + 0.5).astype(np.int32)
+        # scaled by a power of two beforehand, which changes no digit of the result
+        turn, origin = _transform(self.scale, self.roll, self.origin, 1 << _SHIFT)
+        at = np.asarray(points, dtype=np.float64) @ turn
+        at += origin
+        at += 0.5
+        return at.astype(np.int32)
 
     def zeros(self) -> Array:
         """An empty layer."""
@@ -79,13 +86,37 @@ class Canvas:
 
     def stroke(self, into: NDArray[np.uint8], points: Points, width: float, value: float, closed: bool = False) -> None:
         """A line ``width`` cm wide into a uint8 layer; lines thinner than a pixel get fainter instead."""
+        thickness, grey = self._pen(width, value)
+        cv2.polylines(
+            into, [self._fixed(points)], closed, grey, thickness=thickness, lineType=cv2.LINE_AA, shift=_SHIFT
+        )
+
+    def strokes(self, into: NDArray[np.uint8], lines: Iterable[tuple[Points, float, float]]) -> None:
+        """Many open lines of one number of points, as :meth:`stroke` draws them one after the other.
+
+        Args:
+            into: uint8 layer.
+            lines: (points, width in cm, value), in the order of drawing; where lines cross, the order shows.
+        """
+        lines = list(lines)
+        if not lines:
+            return
+        fixed = self._fixed(np.asarray([points for points, _, _ in lines]))
+        pens = [self._pen(width, value) for _, width, value in lines]
+        # one call for neighbours of the same pen: most of a short line's time is the call
+        for (thickness, grey), run in groupby(range(len(lines)), key=pens.__getitem__):
+            part = list(run)
+            cv2.polylines(
+                into, list(fixed[part[0] : part[-1] + 1]), False, grey,
+                thickness=thickness, lineType=cv2.LINE_AA, shift=_SHIFT,
+            )  # fmt: skip
+
+    def _pen(self, width: float, value: float) -> tuple[int, int]:
+        """(thickness in pixels, grey value) of a line."""
         pixels = width * self.scale
         if pixels < 1:
             value *= max(pixels, 0.15)
-        cv2.polylines(
-            into, [self._fixed(points)], closed, round(255 * min(1.0, value)),
-            thickness=max(1, round(pixels)), lineType=cv2.LINE_AA, shift=_SHIFT,
-        )  # fmt: skip
+        return max(1, round(pixels)), round(255 * min(1.0, value))
 
     def soften(self, strokes: NDArray[np.uint8], cm: float) -> Array:
         """A uint8 layer of strokes as values in [0, 1], blurred."""
@@ -119,6 +150,21 @@ class Canvas:
         return c * xs[None, :] + s * ys[:, None], c * ys[:, None] - s * xs[None, :]
 
 
+@lru_cache(maxsize=16)
+def _transform(
+    scale: float, roll: float, origin: tuple[float, float], times: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Matrix and offset from body points to ``times`` the pixel coordinates."""
+    c, s = scale * math.cos(roll), scale * math.sin(roll)
+    return np.array([[c, s], [-s, c]]) * times, np.array(origin) * times
+
+
+@lru_cache(maxsize=16)
+def _powers(steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    t = np.linspace(0, 1, steps, endpoint=False)[None, :, None]
+    return t, t**2, t**3
+
+
 def smooth(points: Points, closed: bool = False, steps: int = 8) -> NDArray[np.float64]:
     """Catmull-Rom curve through the points."""
     p = np.asarray(points, dtype=np.float64)
@@ -126,8 +172,8 @@ def smooth(points: Points, closed: bool = False, steps: int = 8) -> NDArray[np.f
         padded = np.concatenate([p[-1:], p, p[:2]])
     else:
         padded = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
-    t = np.linspace(0, 1, steps, endpoint=False)[None, :, None]
+    t, t2, t3 = _powers(steps)
     p0, p1, p2, p3 = (padded[i : len(padded) - 3 + i, None, :] for i in range(4))
-    curve = 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
+    curve = 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t2 + (3 * p1 - p0 - 3 * p2 + p3) * t3)
     out = curve.reshape(-1, 2)
     return out if closed else np.concatenate([out, p[-1:]])

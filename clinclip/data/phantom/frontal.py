@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -187,21 +188,27 @@ def _vessels(canvas: Canvas, chest: Chest, rng: np.random.Generator, lungs: dict
             0.9,
             0.75,
         )
+        fine, coarse = [], []
         while stack:
             px, py, angle, width, depth = stack.pop()
             length = rng.uniform(2.6, 4.6) * (1 if depth else 1.25)
-            bend = rng.normal(0, 0.18, 3)
             points = [(px, py)]
-            for b in bend:
+            # scalars of Python: arrays of one number would take most of the time of a phantom
+            for b in rng.normal(0, 0.18, 3).tolist():
                 angle += b
-                points.append(
-                    (points[-1][0] + side * np.cos(angle) * length / 3, points[-1][1] + np.sin(angle) * length / 3)
-                )
-            canvas.stroke(thick if width > 0.26 else thin, points, width, 0.85 if width > 0.26 else 0.7)
-            ex, ey = points[-1]
+                px += side * math.cos(angle) * length / 3
+                py += math.sin(angle) * length / 3
+                points.append((px, py))
+            if width > 0.26:
+                coarse.append((points, width, 0.85))
+            else:
+                fine.append((points, width, 0.7))
+            ex, ey = px, py
             if depth < 4 and abs(ex) < w * 0.97 and -0.5 < ey < h + 1:
                 spread = rng.uniform(0.22, 0.5)
                 stack.append((ex, ey, angle - spread, width * rng.uniform(0.62, 0.76), depth + 1))
                 stack.append((ex, ey, angle + spread * 0.8, width * rng.uniform(0.62, 0.8), depth + 1))
+        canvas.strokes(thin, fine)
+        canvas.strokes(thick, coarse)
     layer = canvas.soften(thick, 0.13) * 1.25 + canvas.soften(thin, 0.06) * 0.75
     return layer * np.minimum(1, lungs[-1] + lungs[1] + 0.0) * np.float32(chest.anatomy.vessels)

@@ -9,23 +9,28 @@ from clinclip.data.phantom.anatomy import Chest
 from clinclip.data.phantom.canvas import Array, Canvas, smooth
 
 
+# course of a rib along itself, the same for all: drop and reach behind, fall and return in front
+_U, _V = np.linspace(0, 1, 9), np.linspace(0, 1, 8)
+_RISE, _DROP = 0.8 * np.sin(np.pi * np.minimum(_U * 1.5, 1)), _U**1.45
+_REACH, _REST = np.sin(_U * np.pi / 2) ** 0.92, 1 - _U
+_RETURN, _FALL = _V**1.15, np.sin(_V * np.pi / 2) ** 1.1
+
+
 def rib_line(chest: Chest, side: int, index: int) -> tuple[np.ndarray, np.ndarray]:
     """Centre lines of the posterior and the anterior part of a rib, in body centimetres."""
     a = chest.anatomy
     start_y = -0.6 + a.rib_pitch * index * (chest.base[-1] / 25.0) ** 0.5
     drop = (1.3 + 0.42 * index) * a.rib_slope
-    u = np.linspace(0, 1, 9)
-    y = start_y - 0.8 * np.sin(np.pi * np.minimum(u * 1.5, 1)) + drop * u**1.45
+    y = start_y - _RISE + drop * _DROP
     edge = chest.wall_x(y[-1]) + 0.25
     sx = float(chest.spine_x(start_y))
-    x = 1.9 + (edge - 1.9) * np.sin(u * np.pi / 2) ** 0.92
-    posterior = np.stack([side * x + sx * (1 - u), y], axis=1)
-    v = np.linspace(0, 1, 8)
+    x = 1.9 + (edge - 1.9) * _REACH
+    posterior = np.stack([side * x + sx * _REST, y], axis=1)
     fall = (2.6 + 0.55 * index) * a.rib_slope
     end_x = 0.36 * a.width + 0.045 * a.width * index
-    ax = edge - (edge - end_x) * v**1.15
-    ay = y[-1] + fall * np.sin(v * np.pi / 2) ** 1.1
-    anterior = np.stack([side * ax + 0.4 * chest.pose.yaw * v, ay], axis=1)
+    ax = edge - (edge - end_x) * _RETURN
+    ay = y[-1] + fall * _FALL
+    anterior = np.stack([side * ax + 0.4 * chest.pose.yaw * _V, ay], axis=1)
     return posterior, anterior
 
 
@@ -92,11 +97,13 @@ def _spine(canvas: Canvas, chest: Chest) -> Array:
         x = float(chest.spine_x(y + height / 2))
         body = [(x - half, y), (x + half, y), (x + half * 0.96, y + height), (x - half * 0.96, y + height)]
         cv2.fillPoly(bones, [np.round(canvas.pixels(body)).astype(np.int32)], 150)
+        lines = []
         for s in (-1, 1):
             pedicle = x + s * half * 0.62
-            canvas.stroke(bones, [(pedicle, y + 0.25 * height), (pedicle, y + 0.65 * height)], 0.5, 0.95)
+            lines.append(([(pedicle, y + 0.25 * height), (pedicle, y + 0.65 * height)], 0.5, 0.95))
             process = [(x + s * half * 1.25, y + 0.4 * height), (x + s * half * 2.0, y + 0.25 * height)]
-            canvas.stroke(bones, process, 0.55, 0.45)
-        canvas.stroke(bones, [(x, y + 0.5 * height), (x, y + 1.1 * height)], 0.45, 0.85)
+            lines.append((process, 0.55, 0.45))
+        lines.append(([(x, y + 0.5 * height), (x, y + 1.1 * height)], 0.45, 0.85))
+        canvas.strokes(bones, lines)
         y += height + 0.42
     return 0.55 * canvas.soften(bones, 0.12)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from clinclip.data.phantom.canvas import Canvas
 from clinclip.data.phantom.catalog import KINDS
 from clinclip.data.phantom.expose import to_jpg_pixels
 from clinclip.data.phantom.hardware import HARDWARE
@@ -129,3 +130,17 @@ def test_jpg_pixels_follow_the_published_recipe():
     assert np.array_equal(to_jpg_pixels(image), expected)
     constant = np.full((8, 8), 7, np.uint16)
     assert np.isfinite(to_jpg_pixels(constant, equalise=False)).all()
+
+
+def test_many_strokes_at_once_are_the_strokes_one_after_the_other():
+    canvas = Canvas(90, 70, 3.1, (30.0, 12.0), roll=0.03)
+    draw = np.random.default_rng(0)
+    lines = [(draw.uniform(-5, 20, (4, 2)), w, v) for w, v in draw.choice([0.1, 0.4, 0.4, 1.3], (40, 2))]
+    one, many = canvas.layer(), canvas.layer()
+    for points, width, value in lines:
+        canvas.stroke(one, points, width, value)
+    canvas.strokes(many, [(points.tolist(), width, value) for points, width, value in lines])
+    assert one.any() and np.array_equal(one, many)
+    backwards = canvas.layer()
+    canvas.strokes(backwards, reversed(lines))
+    assert not np.array_equal(one, backwards), "the order of crossing lines must show, or this test shows nothing"
