@@ -8,7 +8,6 @@ import numpy as np
 from clinclip.data.phantom.anatomy import Chest
 from clinclip.data.phantom.canvas import Array, Canvas, smooth
 
-
 # course of a rib along itself, the same for all: drop and reach behind, fall and return in front
 _U, _V = np.linspace(0, 1, 9), np.linspace(0, 1, 8)
 _RISE, _DROP = 0.8 * np.sin(np.pi * np.minimum(_U * 1.5, 1)), _U**1.45
