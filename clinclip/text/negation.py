@@ -285,9 +285,10 @@ def _with_denial(text: str, change: SentenceChange, denial: str) -> str:
     """The denial in the letters of the sentence it replaces, beside what remains of that sentence."""
     old = text[change.start : change.end]
     letters = [c for c in old if c.isalpha()]
+    opens_with_number = next((c.isdigit() for c in old if c.isalnum()), False)
     if len(letters) > 3 and all(c.isupper() for c in letters):
         denial = denial.upper()
-    elif letters and letters[0].islower():
+    elif letters and letters[0].islower() and not opens_with_number:
         denial = denial[0].lower() + denial[1:]
     final = old[len(old.rstrip(".!?")) :] and "."
     if not change.text:

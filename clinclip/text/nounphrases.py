@@ -15,6 +15,7 @@ from clinclip.text.wordclasses import (
     DETERMINERS,
     FINITE,
     LINKING_ADJECTIVES,
+    ORDINAL,
     PLACE_NOUNS,
     SHARING,
 )
@@ -112,6 +113,11 @@ def _ends_phrase(words: Sequence[Word], at: int) -> bool:
     """Whether a word cannot belong to a noun phrase. "Suspicious for" links, "suspicious nodule" describes."""
     low = words[at].low
     if low == "near" and at + 1 < len(words) and words[at + 1].low in {"complete", "total"}:
+        return False
+    between = low in {"through", "to"} and 0 < at < len(words) - 1
+    if between and ORDINAL.fullmatch(words[at - 1].low) and ORDINAL.fullmatch(words[at + 1].low):
+        return False
+    if low == "from" and any(w.low == "carina" for w in words[at + 1 : at + 3]):
         return False
     if low in LINKING_ADJECTIVES:
         return at + 1 < len(words) and words[at + 1].low in {"for", "of", "with"}

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clinclip.findings import LabelState
+from clinclip.text.agreement import match_initial
 from clinclip.text.nounphrases import SpanMention, words_of
 from clinclip.text.removal import in_order, prefix_end, restatements
-from clinclip.text.rewrite import match_initial, proposals
+from clinclip.text.rewrite import proposals
 from clinclip.text.subject import SILENT_RULES, Subject, claim, sentence_claims
 from clinclip.text.types import Assertion
 from clinclip.text.wordclasses import OTHER_NOUNS
@@ -25,14 +26,17 @@ from clinclip.text.wordclasses import OTHER_NOUNS
 _TEMPORAL = re.compile(
     r"(?i)\b(?:unchang\w*|stable|new|newly|increas\w+|decreas\w+|worsen\w*|improv\w+|interval|persist\w*|again|prior|"
     r"previous\w*|since|compar\w+|remain\w*|now|known|residual|resol\w+|progress\w*|enlarging|developing|"
-    r"redemonstrat\w+|still|similar|constant|changed?|earlier|before|longer|larger|smaller|regress\w*|diminish\w*|"
+    r"redemonstrat\w+|still|similar|constant|changed?|earlier|before|longer|regress\w*|diminish\w*|"
     r"recent|same appearance|today|removed|removal|withdrawn|currently|current|preceding|last|evolving|reaccumulat\w*|"
-    r"clearing|cleared|more|less)\b|_{2,}"
+    r"clearing|cleared|better|(?:larger|smaller|more|less|worse)(?!\s+(?:severe\s+|prominent\s+|pronounced\s+|so\s+)?"
+    r"(?:on|at|in)\s+the\s+(?:left|right|base|apex)|\s+than\s+(?:left|right)))\b|_{2,}"
 )
 _OPENING = re.compile(
     r"(?i)^(?:(?:also|additionally|in addition|again|once again|as before|incidentally)\b,?\s*)?"
     r"(?:(?:seen|noted|demonstrated|identified|visualized)\s+(?:is|are)\s+)?"
 )
+#: A sentence of its own leans on no other.
+_LEANING = re.compile(r"(?i)^(?:adjacent|associated|subsequent|resultant|resulting|accompanying)\s+(?=\w)")
 #: Words that can be struck out where they stand.
 _STRIKE = (
     re.compile(
@@ -40,14 +44,16 @@ _STRIKE = (
         r"reduction)\s+(?:of|in)\s+(?:the\s+|an?\s+)?"
     ),
     re.compile(
-        r"(?i),?\s*\b(?:as\s+)?(?:when\s+)?(?:compar(?:ed|ison)\s+(?:to|with)|since|from|than)\s+(?:the\s+|a\s+)?"
+        r"(?i),?\s*\b(?:as\s+)?(?:when\s+)?(?:compar(?:ed|ison)\s+(?:to|with)|(?:similar|comparable)\s+to|since|from|than)\s+(?:the\s+|a\s+)?"
         r"(?:\w+\s+)?(?:prior|previous|earlier|preceding|recent|last|_{2,})"
         r"(?:\s+(?:study|exam\w*|radiograph\w*|film|image\w*|one))?"
         r"(?:\s+(?:from|of|on|dated)\s+_{2,})?"
     ),
     re.compile(r"(?i),?\s*\b(?:in the interval|as before|as on the prior|since _{2,}|from _{2,})"),
     re.compile(
-        r"(?i),\s*(?:not\s+(?:significantly\s+)?changed|(?:un)?changed|stable|new|increased|decreased|improved)\b"
+        r"(?i),\s*(?:not\s+(?:significantly\s+)?changed|(?:un)?changed|stable|new|(?:(?:slightly|mildly|now)\s+)?"
+        r"(?:increased|decreased|improved|(?:worse|larger|smaller)(?!\s+(?:on|at|in)\s+the\s+(?:left|right|base|apex))"
+        r"|worsened))\b"
     ),
     re.compile(
         r"(?i)\b(?:(?:previously|again)\s+(?:seen|noted|described|identified)|unchanged|stable|newly|new|interval|known|"
@@ -185,6 +191,7 @@ def _isolate(sentence: str, offset: int, mentions: Sequence[Assertion], unit: Se
 
 def _tidy(text: str) -> str:
     text = _OPENING.sub("", " ".join(text.split())).strip(" ,;:.")
+    text = _LEANING.sub("", text)
     return match_initial(text, "A") + "." if text else ""
 
 

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from clinclip.findings import LabelState
+from clinclip.text.agreement import match_initial
 from clinclip.text.compounds import split_compounds
 from clinclip.text.nounphrases import SpanMention, noun_phrases, words_of
-from clinclip.text.rewrite import PART_OF_DEVICE, Proposal, match_initial, proposals
+from clinclip.text.rewrite import PART_OF_DEVICE, Proposal, proposals
 from clinclip.text.subject import Claim, Subject, claim, sentence_claims, statement_spans
 from clinclip.text.types import Assertion
 from clinclip.text.wordclasses import ANAPHORA, DETERMINERS, EXPLAINING, FINITE, RELATIONAL

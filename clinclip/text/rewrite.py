@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from clinclip.text.agreement import agree, is_singular, like, match_initial
 from clinclip.text.nounphrases import Item, SpanMention, Word, noun_phrases, words_of
 from clinclip.text.wordclasses import (
     ANAPHORA,
@@ -52,12 +53,17 @@ _ADDITIVE = re.compile(
     r"(?is),?\s*(?:\band\s+)?(?:along\s+with|together\s+with|in\s+addition\s+to|accompanied\s+by"
     r"|associated\s+with|with)\s*"
 )
+#: "The bones are demineralized with rib fractures": the bones stay so without the fractures.
+_BACKGROUND = re.compile(
+    r"(?i)((?:[\w-]+\s+){1,4}(?:is|are|appears?|remains?)\s+(?:\w+ly\s+)?(?:demineralized|osteopenic|osteoporotic|"
+    r"rotated|kyphotic|scoliotic|hyperinflated|hyperexpanded|low|tortuous|calcified|elevated|unfolded)),?\s+with\s"
+)
+_SUBORDINATE = re.compile(r"(?i)\s*(?:and\s+)?(?:while|although|though|if)\b")
 _UNATTACHED = re.compile(
     rf"(?i)((?:(?:again\s+)?(?:seen|noted)|there)\s+(?:is|are)\s+)?(?:(an?)\s+)?(?:{'|'.join(sorted(RELATIONAL))})\s+(?=\w)"
 )
 #: "The tip projects over the stomach" says nothing without its tube.
 PART_OF_DEVICE = re.compile(r"(?i)\s*(?:with\s+)?(?:the|its)\s+(?:distal\s+)?(?:tips?|side\s?-?(?:ports?|holes?))\b")
-_SINGULAR_END = re.compile(r"(?i)(?:sis|ss|us|is|x)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +140,8 @@ def _unattached(text: str) -> str:
     rest = text[match.end() :]
     article = match.group(2)
     if article:
-        rest = _like("an" if rest[0].lower() in "aeiou" else "a", article) + " " + rest
+        rest = like("an" if rest[0].lower() in "aeiou" else "a", article) + " " + rest
     return (match.group(1) or "") + rest
-
-
-def match_initial(text: str, like: str) -> str:
-    """Begin with a capital if the first letter of ``like`` is one."""
-    first = next((c for c in like if c.isalpha()), "a")
-    for position, char in enumerate(text):
-        if char.isdigit():
-            break
-        if char.isalpha():
-            return text[:position] + (char.upper() if first.isupper() else char) + text[position + 1 :]
-    return text
 
 
 #: A sentence with this many words beside its findings says more than that they are there.
@@ -173,7 +168,11 @@ def _cut_conjunct(body: str, mentions: Sequence[SpanMention]) -> str | None:
         following = _word_at(words, after.end()) if after else None
         before = _JOINT_BEFORE.search(body, max(0, item.start - 12), item.start)
         preceding = _word_before(words, before.start()) if before else None
-        explains = following is not None and following.low in BOUNDARY | INTERPRETIVE | APPOSITIVE | CHANGE_NOUNS
+        explains = following is not None and (
+            following.low in BOUNDARY | INTERPRETIVE | APPOSITIVE | CHANGE_NOUNS
+            or following.low[0].isdigit()
+            or following.low.endswith("ing")
+        )
         behind = _word_at(words, item.end)
         if behind is not None and behind.low in FINITE:  # the phrase is a subject
             return None
@@ -309,6 +308,9 @@ def _keep_unlisted(
     text: str, words: Sequence[Word], mentions: Sequence[SpanMention], items: Sequence[Item], share: bool
 ) -> str:
     """Keep what stands beside the doomed items but is no finding: "small effusion and tortuous aorta"."""
+    head = _BACKGROUND.match(text)
+    if head and all(i.start >= head.end() for i in items):
+        return head.group(1)
     others = [
         SpanMention(w.start, w.end, False)
         for w in words
@@ -344,7 +346,7 @@ def _cut_items(text: str, items: Sequence[Item], share: bool) -> str | None:
             result, shift = _uncoupled(result, start)
             start += shift
             if not _is_attached(text, items, lists, alive[0]):  # else the verbs belong to the head
-                result = _agree(result, start, start + len(new))
+                result = agree(result, start, start + len(new))
         elif not new and (number := next((n for n, (first, _) in enumerate(lists) if items[first].start == end), None)):
             first, last = lists[number]
             if first < last and is_singular(result[start : start + items[first].end - items[first].start]):
@@ -353,7 +355,7 @@ def _cut_items(text: str, items: Sequence[Item], share: bool) -> str | None:
                 stop = start + items[first].end - items[first].start
                 if (comma := re.match(r",(?=\s+(\w+))", result[stop:])) and comma.group(1).lower() in _NUMBERED:
                     result = result[:stop] + result[stop + 1 :]
-                result = _agree(result, start, start + items[first].end - items[first].start)
+                result = agree(result, start, start + items[first].end - items[first].start)
     return result
 
 
@@ -371,15 +373,18 @@ def _uncoupled(text: str, start: int) -> tuple[str, int]:
     match = re.search(r"(?i)\b(both|either|neither|(?:(?:a|some)\s+)?combination\s+of(?:\s+both)?)\s+$", text[:start])
     if match is None:
         return text, 0
-    new = _like("no ", match.group(1)) if match.group(1).lower() == "neither" else ""
+    new = like("no ", match.group(1)) if match.group(1).lower() == "neither" else ""
     return text[: match.start()] + new + text[start:], match.start() + len(new) - start
 
 
 def _lists(text: str, items: Sequence[Item]) -> list[tuple[int, int]]:
     """(first, last) items of each coordination."""
     runs: list[tuple[int, int]] = []
+    # "while this might be atelectasis, pneumonia should be considered": that comma ends a clause
+    subordinate = bool(_SUBORDINATE.match(text))
     for number in range(len(items)):
-        if runs and _COORD.fullmatch(text, items[number - 1].end, items[number].start):
+        gap = _COORD.fullmatch(text, items[number - 1].end, items[number].start) if runs else None
+        if gap and not (subordinate and not (gap.group("c1") or gap.group("c2"))):
             runs[-1] = (runs[-1][0], number)
         else:
             runs.append((number, number))
@@ -463,36 +468,3 @@ def _shared_prefix(removed: str, phrase: str) -> str:
     if side is None or any(w.low in SIDES or w.low == "bilateral" for w in words_of(phrase)):
         return phrase
     return f"{removed[side.start : side.end]} {phrase}"
-
-
-def _agree(text: str, start: int, end: int) -> str:
-    """Make the verbs around the only survivor of a list agree with it."""
-    table = SINGULAR_OF if is_singular(text[start:end]) else PLURAL_OF
-    after = re.match(r"\s+(\w+)", text[end:])
-    if after and after.group(1).lower() in table:
-        word, at = after.group(1), end + after.start(1)
-        rest = re.sub(r"(?i)^(\s+)both\s+", r"\1", text[at + len(word) :])
-        text = text[:at] + _like(table[word.lower()], word) + rest
-    for match in list(re.finditer(r"\w+", text[:start]))[-3:]:
-        word = match.group()
-        if word.lower() in table and word.lower() in {"is", "are", "was", "were"}:
-            text = text[: match.start()] + _like(table[word.lower()], word) + text[match.end() :]
-            break
-    return text
-
-
-def is_singular(phrase: str) -> bool:
-    """Whether the head noun of a noun phrase is singular ("small effusion in the bases" -> True)."""
-    head = ""
-    for word in words_of(phrase):
-        if head and (word.low in {"in", "at", "of", "on", "within", "along", "over", "(", ","} or not word.is_word):
-            break
-        if word.is_word:
-            head = word.low
-    if head.endswith("thoraces"):
-        return False
-    return not head.endswith("s") or bool(_SINGULAR_END.search(head))
-
-
-def _like(word: str, model: str) -> str:
-    return word.upper() if model.isupper() else word.capitalize() if model[:1].isupper() else word

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 
 from clinclip.errors import ConfigError
 from clinclip.findings import NO_FINDING, LabelState, check_finding
+from clinclip.text.agreement import is_singular
 from clinclip.text.draws import Draws
 from clinclip.text.edits import apply_edits, merge_spans
 from clinclip.text.negation import EXCLUDED, Attempt
 from clinclip.text.nounphrases import Item, SpanMention, noun_phrases, words_of
-from clinclip.text.rewrite import is_singular
 from clinclip.text.subject import Subject, anatomy_rules, claim, statement_span, unentailed_change
 from clinclip.text.types import Assertion, EditedReport
 from clinclip.text.wordclasses import PLACE_WORDS, SIDES
@@ -25,6 +25,8 @@ from clinclip.text.wordclasses import PLACE_WORDS, SIDES
 _ASSERTED = (LabelState.PRESENT, LabelState.UNCERTAIN)
 #: Places that exist on one side only: their side cannot be exchanged.
 _ONE_SIDED = re.compile(r"(?i)\b(?:middle lobe|lingula\w*|rml|retrocardiac|heart)\b")
+#: "Slightly increased" tells a course, not a size.
+_CHANGED = re.compile(r"increas|decreas|improv|wors|larger|smaller|progress|diminish|enlarging|chang|less|more")
 #: Size and degree words and what they become. Words for size and words for degree stay apart.
 SEVERITY_SWAPS: dict[str, tuple[str, ...]] = {
     "trace": ("large",), "tiny": ("large",), "small": ("large",), "small-to-moderate": ("large",),
@@ -141,9 +143,10 @@ def _swap_words(kind: str, subject: Subject, finding: str, draws: Draws) -> Atte
         phrase = subject.text[offset + item.start : offset + item.end]
         if kind == "swap_side" and _ONE_SIDED.search(phrase):
             return Attempt(kind, finding, None, "the place exists on one side only")
-        for word in words_of(phrase):
+        words = words_of(phrase)
+        for number, word in enumerate(words):
             new = _exchange(kind, finding, word.low, draws)
-            if new is not None:
+            if new is not None and not (number + 1 < len(words) and _CHANGED.match(words[number + 1].low)):
                 start = offset + item.start + word.start
                 old = subject.text[start : start + word.end - word.start]
                 spans.append((start, start + len(old), _in_case(new, old)))
@@ -205,6 +208,9 @@ def _edited(
     )
 
 
+_PLACE_BEHIND = re.compile(r"(?i)\s+(?:of|in|at|within)\s+the\s")
+
+
 def _place_length(mention: str) -> int:
     """Characters of the places and sides that a mention begins with: they stay."""
     words = words_of(mention)
@@ -228,6 +234,8 @@ def _swap_finding(subject: Subject, finding: str, draws: Draws) -> Attempt:
         for start, end in dict.fromkeys((a.start, a.end) for a in mentions):
             start += _place_length(subject.text[start:end])
             old = subject.text[start:end]
+            if tail := _PLACE_BEHIND.search(old):  # "collapse of the right lower lobe"
+                end, old = start + tail.start(), old[: tail.start()]
             new = singular if is_singular(old) else plural
             spans.append((start, end, _in_case(new, old.split()[0])))
             article = re.search(r"(?i)\b(an?)\s+$", subject.text[:start])

@@ -289,7 +289,7 @@ def noun_phrase(noun: Noun, place: Place, form: int) -> str:
             forms.append(f"{first}{side}{PLACE_ADJECTIVES[site]} {head}")
         if site in PLACE_PHRASES and not (site == "lingula" and side == "right "):
             where = PLACE_PHRASES[site].format(side=side)
-            if place.side == "bilateral" and site not in {"lingula", "middle lobe"}:
+            if not side and site not in {"lingula", "middle lobe"}:
                 where = "at the apices" if site == "apex" else f"{where}s"
             forms.append(f"{noun.text} {where}")
     return forms[form % len(forms)]

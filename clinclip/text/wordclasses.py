@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -80,7 +82,12 @@ ADJECTIVES = _words(
 #: Adjectives that two coordinated phrases share a noun through: "the moderate right and small left effusions".
 SHARING = _words(
     "left right bilateral upper middle mid lower apical basilar basal anterior posterior left-sided right-sided "
-    "small large moderate mild severe minimal trace tiny new old acute chronic interstitial alveolar"
+    "small large moderate mild severe minimal trace tiny new old acute chronic interstitial alveolar "
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
+)
+#: Numbers of ribs and vertebrae: "the third through sixth ribs", "ribs 5 through 7".
+ORDINAL = re.compile(
+    r"(?:first|second|third|(?:four|fif|six|seven|eigh|nin|ten|eleven|twelf)th|[ctl]?\d+(?:st|nd|rd|th)?)"
 )
 #: Nouns of change: what stands beside them in a list is no finding.
 CHANGE_NOUNS = _words(

@@ -39,6 +39,28 @@ def sentences(report: str) -> list[str]:
         ("Findings were discussed with Dr. ___ by telephone.", []),
         ("Evaluation is limited by patient rotation.", []),
         ("A 16 mm nodule is seen.", ["A 16 mm nodule is seen."]),
+        # "larger on the left" compares sides, "worse than before" compares studies
+        (
+            "Moderate edema, worse in the interval, with small pleural effusions, larger on the left.",
+            ["Moderate edema.", "Small pleural effusions, larger on the left."],
+        ),
+        (
+            "There is vascular congestion with mild interstitial edema, similar to prior.",
+            ["There is vascular congestion.", "There is mild interstitial edema."],
+        ),
+        (
+            "There are fractures of the left third through sixth ribs with an associated small hemothorax.",
+            ["There are fractures of the left third through sixth ribs.", "There is a small hemothorax."],
+        ),
+        (
+            "Compression deformity of T8 and old left sixth and seventh rib fractures are noted.",
+            ["Compression deformity of T8 is noted.", "Old left sixth and seventh rib fractures are noted."],
+        ),
+        (
+            "While this might be atelectasis, pneumonia should be considered.",
+            ["Possible atelectasis.", "Possible pneumonia."],
+        ),
+        ("The ET tube tip is 5 cm from the carina.", ["The ET tube tip is 5 cm from the carina."]),
     ],
 )
 def test_sentences(report: str, expected: list[str]) -> None:

@@ -61,6 +61,13 @@ OMITTED = [
         "Consolidation",
         "Possible atelectasis.",
     ),
+    (
+        "Two nodules, 6 mm in the left upper lobe and 4 mm in the right middle lobe, are stable. Edema.",
+        "Lung Lesion",
+        "Edema.",
+    ),
+    # what the finding was added to stays
+    ("Bones are demineralized with multiple old rib fractures.", "Fracture", "Bones are demineralized."),
     # parts of a device go with it
     (
         "A nasogastric tube has been placed. The course of the tube is unremarkable, the tip projects over the stomach."
@@ -100,6 +107,12 @@ def test_what_is_left(report: str, finding: str, expected: str) -> None:
     denied = negate(report, finding)
     assert denied is not None
     assert label_report(denied.text)[finding] is LabelState.ABSENT
+
+
+def test_a_denial_before_a_measure_begins_with_a_capital() -> None:
+    edited = negate("Edema. 1.1 cm nodular opacity projects over the right mid lung.", "Lung Lesion", seed=1)
+    assert edited is not None
+    assert all(e.new[:1].isupper() for e in edited.edits if e.new)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,18 @@ def test_severity_moves_far() -> None:
     assert upper.text in {"MINIMAL CARDIOMEGALY.", "MILD CARDIOMEGALY."}
 
 
+def test_a_course_is_no_severity() -> None:
+    edited = swap_severity("Small left pleural effusion is slightly increased.", finding="Pleural Effusion")
+    assert edited is not None
+    assert edited.text == "Large left pleural effusion is slightly increased."
+
+
+def test_a_place_behind_the_finding_stays() -> None:
+    edited = swap_finding("There is persistent collapse of the right lower lobe.", finding="Atelectasis")
+    assert edited is not None
+    assert edited.text.endswith("of the right lower lobe.")
+
+
 def test_a_finding_becomes_another_that_was_not_mentioned() -> None:
     edited = swap_finding("There is a small left pleural effusion. Heart size is normal.")
     assert edited is not None

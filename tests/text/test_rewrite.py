@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clinclip.text.agreement import is_singular
 from clinclip.text.nounphrases import SpanMention, noun_phrases, words_of
-from clinclip.text.rewrite import is_singular, proposals
+from clinclip.text.rewrite import proposals
 
 
 def parse(marked: str) -> tuple[str, list[SpanMention]]:
