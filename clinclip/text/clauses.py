@@ -235,7 +235,8 @@ class Clauses(Reach):
         if flags & r.UNC_POST and (closes or not (flags & r.UNC_PRE or "likely" in self.X[i].phrase)):
             self._add(found, i, r.UNC_POST, UNCERTAIN, "uncertain-after", forward=False)
         else:
-            self._add(found, i, r.UNC_PRE, UNCERTAIN, "uncertain-before", strict=True)
+            listed = self.X[i].phrase.startswith(("differential", "ddx"))  # "differential includes ARDS, edema and ..."
+            self._add(found, i, r.UNC_PRE, UNCERTAIN, "uncertain-before", strict=not listed)
 
     def _is_low(self, i: int) -> bool:
         """Whether a noun of degree is called low: "suspicion for X is low", "the probability of X was minimal"."""

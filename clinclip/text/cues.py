@@ -7,6 +7,9 @@ from clinclip.text import roles as r
 
 NEGATED, UNCERTAIN, PRESENT = LabelState.ABSENT, LabelState.UNCERTAIN, LabelState.PRESENT
 
+#: "to exclude an underlying mass": the order decides, however near the history is
+_FAR = 1 << 20
+
 
 class Cue:
     """A cue with its reach, in words.
@@ -59,8 +62,8 @@ def decide(cues: list[Cue], start: int, end: int) -> Cue | None:
         elif cue.kind & (r.UNC_PRE | r.UNC_POST | r.PSEUDO):
             if gap < gap_uncertain:
                 uncertain, gap_uncertain = cue, gap
-        elif gap < gap_other:
-            other, gap_other = cue, gap
+        elif gap + (cue.kind == r.DISEASE_HISTORY) * _FAR < gap_other:
+            other, gap_other = cue, gap + (cue.kind == r.DISEASE_HISTORY) * _FAR
     if negated is not None and uncertain is not None:
         if uncertain.kind == r.PSEUDO:
             return uncertain if gap_uncertain <= gap_negated else negated

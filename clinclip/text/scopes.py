@@ -65,6 +65,7 @@ class Reach:
         denies = bool(F[first] & r.VERB and F[first] & r.NEG_PRE)
         noun = self.X[first].phrase in {"absence of", "lack of"}
         aside = self.X[first].rules.get(r.NEG_PRE) == "without"
+        chained = first > 1 and F[first - 1] & r.COMMA and any(f & r.NEG_PRE for f in F[max(0, first - 4) : first])
         islands: list[tuple[int, int]] = []
         depth = 0
         j = i + 1
@@ -79,13 +80,17 @@ class Reach:
                 if depth == 0:
                     return S[j], tuple(islands)
                 depth -= 1
-            elif aside and self.X[j].phrase in _FINITE and not (F[j - 1] & (r.RELATIVE | r.THE) and E[j - 1] == S[j]):
-                return S[j], tuple(islands)  # "weakness without sensory loss suggests ..."
+            elif (
+                aside
+                and (flags & r.START or self.X[j].phrase in _FINITE)
+                and not (F[j - 1] & (r.RELATIVE | r.THE) and E[j - 1] == S[j])
+            ):  # "weakness without sensory loss suggests ...", "without oxygen she becomes ..."
+                return S[j], tuple(islands)
             elif self._breaks(i, j, flags) or (noun and flags & r.UNC_PRE):
                 return S[j], tuple(islands)
             elif flags & CONJUNCTION:
                 opens, following = self._opens(j, verb, strict, denies)
-                if opens:
+                if opens or (chained and flags & r.COMMA and self._affirmed(j)):
                     return S[j], tuple(islands)
                 j = following
                 continue
@@ -97,6 +102,17 @@ class Reach:
                 verb = True
             j += 1
         return limit, tuple(islands)
+
+    def _affirmed(self, j: int) -> bool:
+        """Whether the item behind the comma ends in "present": "no pallor, no icterus, oedema present"."""
+        for k in range(j + 1, min(self._n, j + 8)):
+            if self.F[k] & (CONJUNCTION | CLAUSE_END | r.VERB):
+                return False
+            if self.F[k] & r.SEEN and self.S[k] > self.E[j]:
+                return self.E[k] == self.size or bool(
+                    k + 1 < self._n and self.F[k + 1] & (CLAUSE_END | r.COMMA) and self.S[k + 1] == self.E[k]
+                )
+        return False
 
     def _spares(self, j: int) -> bool:
         """Whether the place that begins at ``j`` exists: "bleeding from the ulcer", "no pain elicited on the mass"."""
