@@ -22,8 +22,8 @@ HEADLINES = {
         "report_vs_omitted": "report preferred to the incomplete one",
     },
 }
-#: side of the cached and of the training images, in pixels
-CACHED, TRAINED = 112, 96
+#: side of the generated and of the cached images, in pixels; the configuration trains on 96
+DRAWN, CACHED = 192, 112
 
 
 def stages(out: Path, studies: int, epochs: int, seed: int) -> list[Stage]:
@@ -32,13 +32,18 @@ def stages(out: Path, studies: int, epochs: int, seed: int) -> list[Stage]:
     phantom = Stage(
         "1-phantom",
         "generate phantom studies in MIMIC-CXR's layout",
-        ("phantom", "mimic-cxr", "--out", str(files), "--studies", str(studies), "--seed", str(seed)),
+        (
+            *("phantom", "mimic-cxr", "--out", str(files)),
+            *("--studies", str(studies), "--seed", str(seed), "--image-size", str(DRAWN)),
+        ),
+        folder=files,
     )
     prepare = Stage(
         "2-prepare",
         "read reports and images into a manifest",
         ("prepare", "mimic-cxr", "--images", str(files), "--out", str(manifest), "--image-size", str(CACHED)),
         depends=phantom.identity,
+        folder=manifest,
     )
     last = run / "checkpoints" / "last.ckpt"
     fit = Stage(

@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from clinclip.errors import ClinClipError, ConfigError
+
+#: seconds that an interrupted command gets to stop by itself, and again after a signal of its own
+_PATIENCE = (5.0, 20.0)
 
 
 class StageError(ClinClipError):
@@ -44,7 +48,7 @@ class Stage:
         command: arguments of ``clinclip``.
         depends: further text whose change makes the stage run again, e.g. the identity of an earlier stage.
         resume_from: checkpoint from which an interrupted attempt at this very command goes on.
-        folder: what the command fills; emptied when it holds the result of another command.
+        folder: what the command fills; emptied when it holds what a stage of this name has made by another command.
     """
 
     name: str
@@ -81,12 +85,18 @@ def run_stage(
         True if it ran, False if it was finished before.
 
     Raises:
+        ConfigError: the stage's folder holds files that no stage has made.
         StageError: the command failed.
         KeyboardInterrupt: it was interrupted.
     """
     if is_done(stage, markers):
         return False
     resume: tuple[str, ...] = ()
+    if not _marker(stage, markers).exists() and stage.folder is not None and _holds_something(stage.folder):
+        raise ConfigError(
+            f"{stage.folder} holds files that an earlier {stage.name!r} of this command did not make; they are left as "
+            "they are: choose another --out"
+        )
     if _read(_marker(stage, markers)) != {**stage.record, "done": False}:
         if stage.folder is not None:
             shutil.rmtree(stage.folder, ignore_errors=True)
@@ -98,12 +108,12 @@ def run_stage(
     environment = {**os.environ, **({} if threads is None else {"OMP_NUM_THREADS": str(threads)})}
     command = [sys.executable, "-m", "clinclip", *stage.command, *resume]
     if log is None:
-        code = subprocess.run(command, env=environment).returncode
+        code = _wait(subprocess.Popen(command, env=environment))
     else:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as stream:
-            code = subprocess.run(command, env=environment, stdout=stream, stderr=subprocess.STDOUT).returncode
-    if code in (130, -2):
+            code = _wait(subprocess.Popen(command, env=environment, stdout=stream, stderr=subprocess.STDOUT))
+    if code in (130, -signal.SIGINT):
         raise KeyboardInterrupt
     if code:
         where = f"; its output is in {log}" if log is not None else ""
@@ -120,6 +130,31 @@ def is_done(stage: Stage, markers: Path) -> bool:
 def shown(command: Sequence[str]) -> str:
     """The command as a user would type it."""
     return "clinclip " + shlex.join(command)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Exit status of a command. Interrupted, it gets the time to stop by itself, so that what it keeps is whole."""
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        # Ctrl-C in a terminal reaches the command too; a signal to this process alone does not
+        for patience in _PATIENCE:
+            try:
+                process.wait(timeout=patience)
+                break
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                break
+        raise
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _holds_something(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _marker(stage: Stage, markers: Path) -> Path:
