@@ -132,7 +132,10 @@ class ClinClipModule(L.LightningModule):
                 stacklevel=2,
             )
         norms = [m for m in self.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-        if self.trainer.world_size > 1 and any(not isinstance(m, nn.SyncBatchNorm) and m.training for m in norms):
+        # Lightning converts the layers after this hook, when trainer.sync_batchnorm is set
+        synced = getattr(getattr(self.trainer, "strategy", None), "_layer_sync", None) is not None
+        apart = not synced and any(not isinstance(m, nn.SyncBatchNorm) and m.training for m in norms)
+        if self.trainer.world_size > 1 and apart:
             warnings.warn(
                 f"{len(norms)} BatchNorm layers see only their own process's images, so {self.trainer.world_size} "
                 "processes train another model than one; set trainer.sync_batchnorm=true (GPUs) or choose a tower with "

@@ -16,7 +16,19 @@ from torch.utils.data import DataLoader
 from clinclip.errors import ConfigError, MissingFieldError, NonFiniteLossError
 from clinclip.evaluation.prompts import load_prompts
 from clinclip.evaluation.retrieval import retrieval_metrics
-from clinclip.losses import ClinicalSimilarity, Constant, Contrastive, GraphAlignment, LinearRamp, LossTerm, SoftTargets
+from clinclip.losses import (
+    ClinicalSimilarity,
+    Constant,
+    Contrastive,
+    GraphAlignment,
+    GraphSimilarity,
+    LinearRamp,
+    LossTerm,
+    NegatedReports,
+    NegationHardNegatives,
+    SoftTargets,
+    TextSimilarity,
+)
 from clinclip.models import DualEncoder, ImageEncoder, TextEncoder
 from clinclip.module import ClinClipModule
 from clinclip.optim import WarmupConstant, WarmupCosine, parameter_groups
@@ -138,6 +150,12 @@ def test_accumulation_and_batch_norm_are_warned_about(tmp_path) -> None:
     normed.train()
     normed._trainer = SimpleNamespace(world_size=2, accumulate_grad_batches=1)  # type: ignore[assignment]
     with pytest.warns(UserWarning, match="sync_batchnorm"):
+        normed._check_training(None)
+    # Lightning converts the layers only after the set-up
+    strategy = trainer(tmp_path, strategy="ddp", devices=2, sync_batchnorm=True).strategy
+    normed._trainer = SimpleNamespace(world_size=2, accumulate_grad_batches=1, strategy=strategy)  # type: ignore
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         normed._check_training(None)
     module._trainer = normed._trainer
     with warnings.catch_warnings():
@@ -298,6 +316,63 @@ def test_half_precision_training_runs(tmp_path) -> None:
     run.fit(module, loader(), loader())
     assert math.isfinite(float(run.logged_metrics["train/loss/total"]))
     assert "val/retrieval/i2t_r1" in run.callback_metrics
+
+
+def test_every_term_says_what_it_does(tmp_path) -> None:
+    # each name is a curve that someone will look for when a run goes wrong
+    sources = {"text": TextSimilarity(), "clinical": ClinicalSimilarity(), "graph": GraphSimilarity()}
+    module = ClinClipModule(
+        tiny_model(),
+        {
+            "clip": Contrastive(targets="default", candidates=NegatedReports(columns="all")),
+            "negation": NegationHardNegatives(),
+            "graph": GraphAlignment(targets="default"),
+        },
+        {"default": SoftTargets(sources, mix=0.3)},
+        schedule=WarmupConstant(),
+    )
+    run = trainer(tmp_path, max_epochs=1)
+    batch = random_batch(size=8, seed=4)
+    # the rate is zero: after the only step the model still gives what the step saw
+    module.optimizer = lambda params: torch.optim.SGD(params, lr=0.0)
+    run.fit(module, DataLoader([batch], batch_size=None))
+    found = {k.removeprefix("train/loss/"): float(v) for k, v in run.logged_metrics.items()}
+    embeddings = module.model.train()(batch)
+    assert batch.negated is not None and embeddings.negated is not None and embeddings.graph_valid is not None
+    assert embeddings.graph is not None
+    some, kept = batch.negated.valid.any(1), embeddings.graph_valid
+    cosines, size = embeddings.image @ embeddings.text.T, len(batch)
+    pairs, twins = cosines.diagonal(), (embeddings.image * embeddings.negated[:, 0]).sum(1)
+    aligned = embeddings.image[kept] @ embeddings.graph[kept].T
+    targets = module.targets["default"].prepare(embeddings, batch)  # type: ignore[union-attr]
+    soft = targets.matrix().double()
+    count = int(kept.sum())
+    expected = {
+        "clip/pair_share": soft.diagonal().mean(),
+        "clip/target_entropy": torch.special.entr(soft).sum(1).mean(),
+        "clip/mix": 0.3,
+        "clip/threshold_text": targets.factors["text"][1].logs()["threshold"],
+        "clip/threshold_clinical": 0.5,
+        "clip/threshold_graph": targets.factors["graph"][1].logs()["threshold"],
+        "clip/scale": module.model.logit_scale,
+        "clip/positive_similarity": pairs.mean(),
+        "clip/negative_similarity": (cosines.sum() - pairs.sum()) / (size * (size - 1)),
+        "clip/negated_similarity": twins[some].mean(),
+        "clip/usable_negatives": some.sum(),
+        "negation/scale": module.model.logit_scale,
+        "negation/positive_similarity": pairs[some].mean(),
+        "negation/negated_similarity": twins[some].mean(),
+        "negation/usable_negatives": some.sum(),
+        "graph/scale": module.model.logit_scale,
+        "graph/graphs": count,
+        "graph/image_positive_similarity": aligned.diagonal().mean(),
+        "graph/image_negative_similarity": (aligned.sum() - aligned.diagonal().sum()) / (count * (count - 1)),
+    }
+    assert 0 < int(some.sum()) < size and 1 < count < size  # otherwise the masks are not tested
+    # over the studies with a graph, the target is another: it has its own curve
+    assert 0 < found["graph/pair_share"] < 1 and found["graph/target_entropy"] > 0
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(float(value), rel=1e-4, abs=1e-5), name
 
 
 def _copy(module) -> dict[str, torch.Tensor]:
