@@ -33,13 +33,13 @@ TABLE_COLUMNS: tuple[str, ...] = tuple(f"table_{column_name(f)}" for f in FINDIN
 READ_COLUMNS: tuple[str, ...] = tuple(f"read_{column_name(f)}" for f in FINDINGS)
 STRING_COLUMNS: tuple[str, ...] = (
     "image_id", "study_id", "patient_id", "dataset", "split", "view", "sex",
-    "findings", "impression", "text", "negations", "omissions", "graph", "image_path", "source_sha256",
+    "findings", "impression", "text", "assertions", "negations", "omissions", "graph", "image_path", "source_sha256",
 )  # fmt: skip
 #: every column, in file order
 COLUMNS: tuple[str, ...] = (
     "image_id", "study_id", "patient_id", "dataset", "split", "view", "sex", "age",
     "findings", "impression", "text", *TABLE_COLUMNS, *READ_COLUMNS,
-    "negations", "omissions", "graph", "image_path", "cache_index", "source_sha256",
+    "assertions", "negations", "omissions", "graph", "image_path", "cache_index", "source_sha256",
 )  # fmt: skip
 EMPTY_GRAPH = '{"entities":[],"relations":[]}'
 
@@ -99,7 +99,7 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
     out: dict[str, Any] = {}
     for name in COLUMNS:
         if name in STRING_COLUMNS:
-            default = "[]" if name in ("negations", "omissions") else EMPTY_GRAPH if name == "graph" else ""
+            default = "[]" if name in ("assertions", "negations", "omissions") else EMPTY_GRAPH if name == "graph" else ""
             series = frame[name] if name in frame else pd.Series(default, index=frame.index, dtype="str")
             out[name] = series.astype("str")
         elif name == "age":

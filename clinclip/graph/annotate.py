@@ -14,6 +14,7 @@ from clinclip.graph.batch import graph_to_column
 from clinclip.graph.builder import build_graph
 from clinclip.text.draws import Draws
 from clinclip.text.negation import EXCLUDED, Attempt, edit_finding
+from clinclip.text.stored import assertions_to_column
 from clinclip.text.subject import Subject
 from clinclip.text.templates import TemplateSet
 from clinclip.text.types import EditedReport
@@ -30,6 +31,7 @@ class ReportAnnotation(TypedDict):
 
     Attributes:
         labels: ``read_<finding>`` column -> int8 code, the 14 of them.
+        assertions: JSON of :func:`clinclip.text.stored.assertions_to_column`.
         negations: JSON list of {text, finding, template, templates, labels}; templates is "train" or "eval".
         omissions: the same form; template and templates are null.
         graph: JSON of :func:`clinclip.graph.batch.graph_to_column`.
@@ -38,6 +40,7 @@ class ReportAnnotation(TypedDict):
     """
 
     labels: dict[str, int]
+    assertions: str
     negations: str
     omissions: str
     graph: str
@@ -87,6 +90,7 @@ def annotate_report(
         reasons.append(NO_GRAPH)
     return ReportAnnotation(
         labels={f"read_{column_name(f)}": subject.labels[f].code for f in FINDINGS},
+        assertions=assertions_to_column(subject.assertions),
         negations=_column([(e, "train") for e in train] + [(e, "eval") for e in held_out]),
         omissions=_column([(e, None) for e in left_out]),
         graph=graph_to_column(built) if built is not None else '{"entities":[],"relations":[]}',

@@ -7,7 +7,8 @@ import json
 from clinclip.findings import FINDINGS, LabelState, column_name
 from clinclip.graph.annotate import NEGATION_FAILED, NO_FINDINGS, NO_GRAPH, NOT_NEGATABLE, annotate_report
 from clinclip.graph.batch import graph_from_column
-from clinclip.text import label_report
+from clinclip.text import find_assertions, label_report
+from clinclip.text.stored import assertions_from_column
 
 REPORT = "There is a small left pleural effusion. Mild cardiomegaly. No pneumothorax."
 
@@ -29,6 +30,7 @@ def test_columns_hold_what_the_contract_says() -> None:
     assert omissions[0]["labels"][FINDINGS.index(omissions[0]["finding"])] == LabelState.NOT_MENTIONED.code
     graph = graph_from_column(row["graph"], REPORT)
     assert "effusion" in [e.text for e in graph.entities]
+    assert assertions_from_column(row["assertions"], REPORT) == find_assertions(REPORT)
     assert row["reasons"] == []
 
 
