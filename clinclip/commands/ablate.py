@@ -109,8 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def report(plan: object) -> str:
-    """Write ``ablation.json`` and ``ablation.md`` into the plan's folder; returns the Markdown."""
-    from clinclip.commands import ablate_judge, ablate_table
+    """Write ``ablation.json``, ``ablation.md`` and the figures into the plan's folder; returns the Markdown."""
+    from clinclip.commands import ablate_figures, ablate_judge, ablate_table
     from clinclip.commands.ablate_runs import ROWS, Plan, costs, prevalence
 
     assert isinstance(plan, Plan)
@@ -122,5 +122,6 @@ def report(plan: object) -> str:
     record = ablate_table.as_json(columns, table, results)
     record |= {"minutes": costs(plan, plan.rows), "about": {row: ROWS[row] for row in plan.rows}}
     (plan.out / "ablation.md").write_text(text + "\n", encoding="utf-8")
+    ablate_figures.draw(plan, columns, table)
     (plan.out / "ablation.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return text

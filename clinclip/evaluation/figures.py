@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -170,3 +170,60 @@ def forest(tables: Sequence[Table], column: str, names: Sequence[str], chance: f
 
 def _finite(value: float) -> bool:
     return bool(np.isfinite(value))
+
+
+#: line colours of up to nine rows (Okabe and Ito 2008, extended), apart without colour vision by their dashes too
+ROW_COLOURS = ("#20262c", "#56b4e9", "#0072b2", "#d55e00", "#cc79a7", "#b8a900", "#8a929a", "#009e73", "#7b3fa0")
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)))
+
+
+def _png(figure: Figure) -> bytes:
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=110, facecolor="white", metadata={"Software": None})
+    return out.getvalue()
+
+
+def rows_by_metrics(titles: Sequence[str], rows: Mapping[str, Sequence[tuple[float, float, float]]]) -> bytes:
+    """Rows of an ablation as dots with intervals, a panel a metric; dashed: the first row.
+
+    Args:
+        titles: headings of the panels.
+        rows: row -> (value, low, high) for every panel.
+
+    Returns:
+        A PNG.
+    """
+    figure = _figure(2.1 * len(titles) + 1.0, 0.27 * len(rows) + 1.0)
+    axes = np.atleast_1d(figure.subplots(1, len(titles), sharey=True, squeeze=False)).reshape(-1)
+    places = np.arange(len(rows))[::-1]
+    for i, (panel, title) in enumerate(zip(axes, titles, strict=True)):
+        values = np.array([cells[i] for cells in rows.values()], dtype=np.float64)
+        _plain(panel).axvline(values[0, 0], color=GREY, linewidth=0.9, linestyle=(0, (3, 3)))
+        panel.hlines(places, values[:, 1], values[:, 2], color=COLOURS[0], linewidth=1.6)
+        panel.plot(values[:, 0], places, "o", color=COLOURS[0], markersize=4.5)
+        panel.set_title(title, fontsize=9, color="#20262c")
+    axes[0].set_yticks(places, list(rows), fontsize=8.5)
+    return _png(figure)
+
+
+def curves_by_row(panels: dict[str, dict[str, tuple[Sequence[float], Sequence[float]]]]) -> bytes:
+    """Curves over epochs, a panel a metric, a line a row.
+
+    Args:
+        panels: heading -> row -> (epochs, values).
+
+    Returns:
+        A PNG.
+    """
+    figure = _figure(3.1 * len(panels), 3.0)
+    axes = np.atleast_1d(figure.subplots(1, len(panels), squeeze=False)).reshape(-1)
+    for panel, (title, lines) in zip(axes, panels.items(), strict=True):
+        _plain(panel).set_title(title, fontsize=9, color="#20262c")
+        for i, (row, (epochs, values)) in enumerate(lines.items()):
+            dash, colour = _DASHES[i % len(_DASHES)], ROW_COLOURS[i % len(ROW_COLOURS)]
+            panel.plot(epochs, values, label=row, color=colour, linestyle=dash, linewidth=1.5)
+        panel.set_xlabel("epoch", fontsize=8.5, color="#4a5158")
+        panel.xaxis.get_major_locator().set_params(integer=True)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=9, frameon=False, fontsize=8)
+    return _png(figure)

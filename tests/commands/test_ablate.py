@@ -168,6 +168,8 @@ def test_what_is_finished_stays_finished(tmp_path, monkeypatch, capsys) -> None:
     assert "| n | 1 | 0.500 (" in out
     assert json.loads((tmp_path / "ablation.json").read_text())["facts"]["manifest"] == "m"
     assert (tmp_path / "ablation.md").read_text() in out
+    assert (tmp_path / "ablation.png").read_bytes().startswith(b"\x89PNG")
+    assert not (tmp_path / "curves.png").exists()  # no run has logged anything
 
 
 def test_prevalence_counts_the_training_split(tmp_path) -> None:
@@ -194,5 +196,6 @@ def test_from_end_to_end(tmp_path, capsys) -> None:
     command += [part for option in small for part in ("--set", option)] + ["--resamples", "20"]
     assert ablate.main(command) == 0
     assert "| baseline | 1 |" in capsys.readouterr().out
+    assert (tmp_path / "out" / "curves.png").stat().st_size > 5_000
     assert ablate.main(command) == 0
     assert capsys.readouterr().out.count("done before") == 2
