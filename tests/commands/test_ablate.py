@@ -179,6 +179,7 @@ def test_prevalence_counts_the_training_split(tmp_path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_from_end_to_end(tmp_path, capsys) -> None:
     manifest = tiny_manifest(tmp_path / "toy", studies=60)
     small = ("data.image_size=32", "data.batch_size=8", "model.model.embed_dim=8", "trainer.max_epochs=1")
