@@ -41,6 +41,10 @@ class CacheError(DataError):
     """An image cache is damaged, incomplete or was built with other options."""
 
 
+class OutputError(ClinClipError, OSError):
+    """A file cannot be written (no space, no permission, a file where a folder is needed): names it."""
+
+
 class ImageError(DataError):
     """An image cannot be read.
 

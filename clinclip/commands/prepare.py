@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,7 +126,8 @@ def _common(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--equalize", action="store_true", help="equalise histograms, as MIMIC-CXR-JPG did to its DICOMs")
     sub.add_argument("--tier", default="raw", choices=["raw", "jpeg"], help="jpeg needs a quarter of the disk space")
     sub.add_argument("--shard", metavar="I/N", help="prepare the I-th of N parts; then: clinclip prepare merge")
-    sub.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: the cores)")
+    sub.add_argument("--verify", action="store_true", help="read cached images again that do not match their checksum")
+    sub.add_argument("--workers", type=int, default=0, help="processes (default: the cores of this job)")
     sub.add_argument("--negations", type=int, default=4, help="negated twins of a report (default: %(default)s)")
     sub.add_argument("--seed", type=int, default=0, help="of the split and of the negations (default: %(default)s)")
     sub.add_argument("--quiet", action="store_true", help="no progress bars")
@@ -138,6 +138,7 @@ def build_options(args: argparse.Namespace) -> BuildOptions:
     from clinclip.data.annotate import AnnotateOptions
     from clinclip.data.build import BuildOptions
     from clinclip.images import CacheOptions
+    from clinclip.images.cache_pool import available_cores
 
     try:
         fractions = tuple(float(part) for part in getattr(args, "split", "0.8,0.1,0.1").split(","))
@@ -153,12 +154,13 @@ def build_options(args: argparse.Namespace) -> BuildOptions:
             tier=args.tier,
         ),
         policy=args.policy,
-        workers=args.workers,
+        workers=args.workers if args.workers > 0 else available_cores(),
         split_seed=args.seed,
         fractions=fractions,  # type: ignore[arg-type]  # its length is checked by BuildOptions
         annotate=AnnotateOptions(negations=args.negations, seed=args.seed),
         shard=_shard(args.shard),
         refuse_shared_images=hasattr(args, "allow_shared_images") and not args.allow_shared_images,
+        verify=args.verify,
     )
 
 

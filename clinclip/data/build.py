@@ -55,6 +55,7 @@ class BuildOptions:
         annotate: negated reports and their seed.
         shard: (i, n) for the i-th of n parts of a cluster array job, counted from 1.
         refuse_shared_images: refuse byte-identical images in different splits instead of reporting them.
+        verify: hold cached images that are there already against their checksums and read damaged ones again.
     """
 
     cache: CacheOptions = field(default_factory=lambda: CacheOptions(size=512))
@@ -65,6 +66,7 @@ class BuildOptions:
     annotate: AnnotateOptions = field(default_factory=AnnotateOptions)
     shard: tuple[int, int] | None = None
     refuse_shared_images: bool = False
+    verify: bool = False
 
     def __post_init__(self) -> None:
         check_fractions(self.fractions)
@@ -231,7 +233,9 @@ def _cache_images(source: Source, out: Path, options: BuildOptions, progress: bo
     """Fill the cache; add position, checksum and source hash to ``source.frame``; drop what cannot be read."""
     frame = source.frame
     items = [(image, source.root / path) for image, path in zip(frame["image_id"], frame["image_path"], strict=True)]
-    report = build_cache(out / IMAGES, items, options.cache, options.policy, options.workers, progress)
+    report = build_cache(
+        out / IMAGES, items, options.cache, options.policy, options.workers, progress, verify=options.verify
+    )
     source.frame = frame.assign(
         cache_index=np.arange(len(frame)),
         crc32=[entry.crc32 for entry in report.entries],

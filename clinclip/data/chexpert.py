@@ -177,6 +177,9 @@ def _table(source: Source, path: Path, form: TableFormat, split: str) -> pd.Data
         raise TableError(f"{path}: column 'Path', row {wrong[0] + 1}: not .../patientNNNNN/studyN/viewN_frontal.jpg")
     known = [part for part in parts if part is not None]
     view = rows["AP/PA"].where(rows["AP/PA"] != "", rows["Frontal/Lateral"].str.upper())
+    # 17 frontal images say LL or RL, which elsewhere name laterals
+    decubitus = (rows["Frontal/Lateral"] == "Frontal") & rows["AP/PA"].isin(["LL", "RL"])
+    view = view.where(~decubitus, "FRONTAL " + rows["AP/PA"])
     return pd.DataFrame(
         {
             "image_id": [part[2].rsplit(".", 1)[0] for part in known],
@@ -197,7 +200,8 @@ def _table(source: Source, path: Path, form: TableFormat, split: str) -> pd.Data
 
 def _test(source: Source, root: Path) -> pd.DataFrame | None:
     """The test set: labels by study, images as they lie in ``test/``."""
-    found = sorted(root.glob("**/groundtruth.csv"))
+    # beside the images or one folder down: a search through 187,641 study folders takes minutes on a network drive
+    found = [path for path in (root / "groundtruth.csv", *sorted(root.glob("*/groundtruth.csv"))) if path.is_file()]
     if not found or not (root / "test").is_dir():
         return None
     rows = read_table(found[0], CHEXPERT_TEST).frame
@@ -247,13 +251,25 @@ def _exclude(source: Source, path: Path) -> None:
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
-    with path.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream, 1):
-            if line.strip():
-                try:
-                    yield number, json.loads(line)
-                except ValueError as error:
-                    raise TableError(f"{path}: line {number} is not JSON ({error})") from error
+    try:
+        with path.open("rb") as stream:
+            lines = stream.readlines()
+    except OSError as error:
+        raise TableError(
+            f"--chexbert {path}: cannot read it: {error.strerror or error}; download a labels file of CheXpert Plus, "
+            "for example report_fixed.json"
+        ) from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:  # bytes that are no UTF-8 among them
+            reason = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
+            raise TableError(f"{path}: line {number} is not JSON ({reason})") from error
+        if not isinstance(record, dict):
+            raise TableError(f"{path}: line {number} holds {type(record).__name__}, not one object with labels")
+        yield number, record
 
 
 def _chexbert(source: Source, path: Path) -> None:

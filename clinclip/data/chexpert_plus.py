@@ -13,7 +13,7 @@ from clinclip.data.formats import CHEXPERT_PLUS
 from clinclip.data.report_text import WHOLE, check_policy, has_words, unwrap
 from clinclip.data.source import Source
 from clinclip.data.tables import read_table
-from clinclip.errors import ConfigError, TableError
+from clinclip.errors import ConfigError, LayoutError, TableError
 
 KNOWN_ROWS = 223_462
 
@@ -27,7 +27,8 @@ def add_reports(source: Source, path: Path, policy: str) -> None:
         policy: "findings_impression", "findings", "impression", "official" or "report".
 
     Raises:
-        TableError: the table is damaged or of another data set.
+        LayoutError: the table is not there.
+        TableError: it is damaged or of another data set.
         ConfigError: the policy needs sections that the table does not have.
     """
     from clinclip.text.sections import study_text
@@ -35,6 +36,11 @@ def add_reports(source: Source, path: Path, policy: str) -> None:
     policy = check_policy(policy)
     if policy not in ("findings_impression", "findings", "impression", "official", "longest", WHOLE):
         raise ConfigError(f"--text {policy!r} is not possible with CheXpert Plus, whose sections are columns")
+    if not path.is_file():
+        raise LayoutError(
+            f"--plus-csv {path}: no such file; download df_chexpert_plus_240401.csv of CheXpert Plus "
+            "(aimi.stanford.edu, 'CheXpert Plus')"
+        )
     table = read_table(path, CHEXPERT_PLUS)
     source.notes += [f"{path.name}: {note}" for note in table.notes]
     if len(table) != KNOWN_ROWS:

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from clinclip.data.splits import SPLITS, assert_disjoint
-from clinclip.errors import ManifestError
+from clinclip.errors import ManifestError, OutputError
 from clinclip.findings import CODE_STATE, FINDINGS, NOT_MENTIONED, column_name
 
 if TYPE_CHECKING:
@@ -56,20 +56,28 @@ def sha256_file(path: Path) -> str:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then move it there; a failure leaves nothing behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    """Let ``write`` fill a temporary file beside ``path``, then move it there; a failure leaves nothing behind.
+
+    Raises:
+        OutputError: it cannot be written; names ``path``.
+    """
+    temporary = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
         write(temporary)
         # mkstemp makes private files; a manifest may be shared with the group as the umask allows
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def content_hash(frame: pd.DataFrame, identity: object) -> str:
@@ -99,7 +107,9 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
     out: dict[str, Any] = {}
     for name in COLUMNS:
         if name in STRING_COLUMNS:
-            default = "[]" if name in ("assertions", "negations", "omissions") else EMPTY_GRAPH if name == "graph" else ""
+            default = (
+                "[]" if name in ("assertions", "negations", "omissions") else EMPTY_GRAPH if name == "graph" else ""
+            )
             series = frame[name] if name in frame else pd.Series(default, index=frame.index, dtype="str")
             out[name] = series.astype("str")
         elif name == "age":

@@ -36,7 +36,14 @@ LABELS: dict[str, tuple[str, ...]] = {
     "none": (),
 }
 #: rows of the full release, by table; a deviation is noted, never refused (partial downloads are fine)
-KNOWN_ROWS = {"metadata": 377_110, "split": 377_110, "chexpert": 227_827, "negbio": 227_827}
+KNOWN_ROWS = {
+    "metadata": 377_110,
+    "split": 377_110,
+    "chexpert": 227_827,
+    "negbio": 227_827,
+    "test-set-labeled": 687,  # as users report; not stated by the publisher
+}
+KNOWN_SPLITS = {"train": 368_960, "validate": 2_991, "test": 5_159}
 _CODES = [column_name(name) for name in FINDINGS]
 
 #: words of ViewCodeSequence_CodeMeaning that stand in where ViewPosition is blank
@@ -117,6 +124,10 @@ def read(
     )
     _note_rows(source, "metadata", metadata)
     _note_rows(source, "split", splits)
+    if len(splits) == KNOWN_ROWS["split"]:
+        sizes = {name: int((splits.frame["split"] == name).sum()) for name in KNOWN_SPLITS}
+        if sizes != KNOWN_SPLITS:
+            source.notes.append(f"table split: its rows are divided into {sizes}; the full release into {KNOWN_SPLITS}")
     source.count("listed in the metadata table")
     source.keep(frame["split"] != "", "split", "not in the split table")
     source.keep_views(options.views)
@@ -181,6 +192,7 @@ def _add_labels(source: Source, layout: Layout, labels: str) -> None:
     if labels == "test-2.1":
         extra = LABELS[labels][1]
         radiologist = read_table(layout.tables[extra], MIMIC_TEST_LABELED)
+        _note_rows(source, extra, radiologist)
         marked = radiologist.frame.set_index("study_id")[_CODES]
         source.notes.append(f"table {extra}: {len(marked):,} studies labelled by radiologists")
         # test studies carry the radiologists' labels or none: the two kinds are never mixed within a split

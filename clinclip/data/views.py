@@ -10,7 +10,11 @@ VIEW_POLICIES: dict[str, frozenset[str] | None] = {
     # FRONTAL: the publisher does not say which of the two
     "frontal": frozenset({"AP", "PA", "FRONTAL"}),
     # every exposure through the front or back of the chest, lying and angled ones included
-    "frontal-any": frozenset({"AP", "PA", "FRONTAL", "AP AXIAL", "AP LLD", "PA LLD", "AP RLD", "PA RLD", "AP SUPINE"}),
+    "frontal-any": frozenset(
+        {"AP", "PA", "FRONTAL", "AP AXIAL", "AP LLD", "PA LLD", "AP RLD", "PA RLD", "AP SUPINE"}
+        # CheXpert's frontal images whose AP/PA column says LL or RL
+        | {"FRONTAL LL", "FRONTAL RL"}
+    ),
     "lateral": frozenset({"LATERAL", "LL", "XTABLE LATERAL", "RL", "L"}),
 }
 

@@ -221,6 +221,7 @@ class ImageCache:
             decoded = simplejpeg.decode_jpeg(pixels[entry.offset : entry.offset + entry.length], "GRAY")
         except ValueError as error:
             raise CacheError(
-                f"image {row} of cache shard {self._files[shard]} is damaged ({error}). Rebuild the cache with verify"
+                f"image {row} of cache shard {self._files[shard]} is damaged ({error}). Run the same prepare "
+                "command again with --verify"
             ) from error
         return np.asarray(decoded)[:, :, 0]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clinclip.errors import ConfigError, ImageDecodeError, ImageError, ImageTooLargeError
+from clinclip.errors import ConfigError, DecoderMissingError, ImageDecodeError, ImageError, ImageTooLargeError
 from clinclip.images import codecs
 from clinclip.images.decoder_process import call_decoder
 from clinclip.images.limits import MAX_DECODED_BYTES, MAX_PARTS, check_size
@@ -322,8 +322,16 @@ def pydicom_pixels(path: str | PathLike[str]) -> NDArray:
             dataset = dcmread(file, force=True)
             syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", EXPLICIT)))
             if syntax not in AllTransferSyntaxes:
-                raise ImageDecodeError(path, "damaged DICOM: its transfer syntax is none that the standard knows")
-            if not get_decoder(syntax).is_available:
+                raise ImageDecodeError(
+                    path, "its transfer syntax is none that the standard knows (a maker's own, or a damaged file)"
+                )
+            try:
+                decoder = get_decoder(syntax)
+            except NotImplementedError as error:  # videos, JPIP references, JPEG 2000 of many components
+                raise DecoderMissingError(
+                    path, f"no decoder is known for its transfer syntax {syntax.name} ({syntax}); convert the file"
+                ) from error
+            if not decoder.is_available:
                 raise codecs.missing(path, syntax)
             pixels = dataset.pixel_array
             if str(dataset.PhotometricInterpretation) == "PALETTE COLOR":

@@ -14,7 +14,7 @@ from clinclip.data.prompt_text import prompt_text
 from clinclip.errors import ConfigError, LayoutError, TableError
 from clinclip.findings import FINDINGS, LabelState
 from clinclip.images import CacheOptions
-from tests.data.trees import CHEXPERT_HEADER, write_chexpert, write_csv, write_plus
+from tests.data.trees import CHEXPERT_HEADER, picture, write_chexpert, write_csv, write_plus
 
 SMALL = BuildOptions(cache=CacheOptions(size=32))
 
@@ -44,6 +44,39 @@ def test_tables_and_labels(tmp_path: Path, release: str) -> None:
     assert frame.loc["train/patient00001/study1/view1_frontal", "table_support_devices"] == -2
     assert len(found(tmp_path / release).frame) == 6
     assert any("the release has 223,414" in note for note in source.notes)
+
+
+def test_values_that_occur_in_the_release(tmp_path: Path) -> None:
+    """One patient of unknown sex, three of age 0, LL and RL for 17 frontal images, 91 studies of one patient."""
+    root = write_chexpert(tmp_path)
+    rows = []
+    for n, (sex, age, view) in enumerate([("Unknown", 0, "LL"), ("Female", 90, "RL"), ("Male", 41, "PA")], 1):
+        path = f"train/patient00009/study{n + 88}/view1_frontal.jpg"
+        picture(root / path, seed=n)
+        rows.append([f"CheXpert-v1.0-small/{path}", sex, age, "Frontal", view, 1.0, *[""] * 13])
+    write_csv(root / "train.csv", CHEXPERT_HEADER, rows)
+    frame = found(root, views="all").frame.set_index("study_id")
+    assert frame["patient_id"].nunique() == 2
+    assert frame.loc["patient00009/study89", ["sex", "age", "view"]].tolist() == ["", 0, "FRONTAL LL"]
+    assert frame.loc["patient00009/study90", ["sex", "age", "view"]].tolist() == ["F", 90, "FRONTAL RL"]
+    # neither lateral nor known to be AP or PA
+    for views, studies in (
+        ("frontal", {"study91", "study1"}),
+        ("frontal-any", {"study89", "study90", "study91", "study1"}),
+    ):
+        kept = found(root, views=views).frame["study_id"]
+        assert {study.split("/")[1] for study in kept} == studies
+    with pytest.raises(LayoutError, match="--views leaves out everything"):
+        found(root, views="lateral")
+
+
+def test_test_labels_may_lie_one_folder_down(tmp_path: Path) -> None:
+    root = write_chexpert(tmp_path, test=True)
+    (root / "labels").mkdir()
+    (root / "groundtruth.csv").rename(root / "labels" / "groundtruth.csv")
+    assert (found(root).frame["split"] == "test").sum() == 1
+    (root / "labels" / "groundtruth.csv").unlink()
+    assert (found(root).frame["split"] == "test").sum() == 0
 
 
 def test_batches_of_the_full_release(tmp_path: Path) -> None:
@@ -145,15 +178,25 @@ def test_chexbert_labels(tmp_path: Path) -> None:
     frame = found(root, chexbert=path).frame.set_index("patient_id")
     assert frame.loc["patient00002", ["table_edema", "table_fracture", "table_pneumonia"]].tolist() == [0, 1, -1]
     assert (frame.loc["patient00003"].filter(like="table_") == -2).all()
-    path.write_text(json.dumps({**record, "Edema": 2}) + "\n")
-    with pytest.raises(TableError, match="Edema is 2"):
-        found(root, chexbert=path)
+    for data, words in (
+        (json.dumps({**record, "Edema": 2}).encode(), "Edema is 2"),
+        (b'{"path_to_image": \xff}', "line 1 is not JSON"),
+        (b"[1, 2]", "line 1 holds list, not one object"),
+        (b'{"path_to_image": "a"}', "line 1 lacks No Finding"),
+    ):
+        path.write_bytes(data + b"\n")
+        with pytest.raises(TableError, match=words):
+            found(root, chexbert=path)
+    with pytest.raises(TableError, match=r"--chexbert .*No such file.*download .*report_fixed\.json"):
+        found(root, chexbert=tmp_path / "elsewhere.json")
 
 
 def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match=r"no train\.csv or valid\.csv"):
         found(tmp_path)
     root = write_chexpert(tmp_path)
+    with pytest.raises(LayoutError, match=r"--plus-csv .*no such file; download df_chexpert_plus_240401\.csv"):
+        found(root, tmp_path / "plus.csv")
     rows = [
         ["CheXpert-v1.0-small/valid/patient64541/study1/view1_frontal.jpg", "Male", 73, "Frontal", "AP", *[""] * 14]
     ]

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clinclip.__main__ import main
 from clinclip.data.build import BuildOptions, build
 from clinclip.data.datamodule import CXRDataModule
 from clinclip.data.manifest import Manifest, write_atomically
@@ -25,7 +26,8 @@ from clinclip.errors import CacheError, ImageError
 from clinclip.images import CacheOptions
 from tests.data.trees import picture, write_csv
 
-REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "covid-notes" / "images"
+#: see test_real_table
+REAL = Path(os.environ.get("CLINCLIP_REAL_NOTES", "no-such-folder")) / "images"
 OPTIONS = TableOptions("file", "note", "patient")
 
 
@@ -227,6 +229,47 @@ def test_output_folder_that_cannot_be_written(pictures: Path, tmp_path: Path) ->
     with pytest.raises((CacheError, OSError)) as caught:
         build(read(csv, OPTIONS), tmp_path / "file" / "m", BuildOptions(cache=CacheOptions(size=32)), progress=False)
     assert "file" in str(caught.value)
+
+
+def test_output_that_cannot_be_written_is_named(
+    manifest_dir: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line on the error stream, no traceback."""
+    csv, _ = copy(pictures, tmp_path / "in")
+    (tmp_path / "file").write_text("not a folder")
+    columns = ["--image-column", "file", "--text-column", "note", "--patient-column", "patient"]
+    assert main(["prepare", "table", "--csv", str(csv), *columns, "--out", str(tmp_path / "file"), "--quiet"]) == 1
+    assert f"cannot write {tmp_path / 'file' / 'prepare.json'}: " in capsys.readouterr().err
+    page = tmp_path / "file" / "page.html"
+    assert main(["inspect", "--manifest", str(manifest_dir), "--out", str(page)]) == 1
+    assert f"cannot write {page}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tier", ["raw", "jpeg"])
+def test_verify_reads_flipped_pixels_again(pictures: Path, tmp_path: Path, tier: str) -> None:
+    """Bytes that rot in place have the right length: only their checksum tells."""
+    csv, names = copy(pictures, tmp_path / "in")
+    out = tmp_path / "m"
+    columns = ["--image-column", "file", "--text-column", "note", "--patient-column", "patient"]
+    command = ["prepare", "table", "--csv", str(csv), *columns, "--out", str(out), "--image-size", "32", "--quiet"]
+    command += ["--tier", tier, "--workers", "2"]
+    assert main(command) == 0
+    first = Manifest.load(out)
+    sound = first.cache.gather(range(len(names)))
+    shard = next((out / "images").glob("*.shard"))
+    data = bytearray(shard.read_bytes())
+    for at in range(200, 800, 60):
+        data[at] ^= 0xFF
+    shard.write_bytes(data)
+    assert Manifest.load(out).cache.verify()
+    # the same command trusts what is there; asked to verify, it reads the damaged ones again
+    assert main(command) == 0
+    assert Manifest.load(out).cache.verify()
+    assert main([*command, "--verify"]) == 0
+    again = Manifest.load(out)
+    assert not again.cache.verify()
+    assert np.array_equal(again.cache.gather(range(len(names))), sound)
+    assert again.hash == first.hash
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:

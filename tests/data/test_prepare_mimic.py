@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from clinclip.data import mimic_cxr
 from clinclip.data.build import BuildOptions, build
 from clinclip.data.manifest import Manifest
 from clinclip.data.mimic_cxr import MimicOptions, read
@@ -160,6 +161,8 @@ def test_label_tables(tmp_path: Path) -> None:
     # "Airspace Opacity" is Lung Opacity
     assert (test["table_lung_opacity"] == 0).all()
     assert radiologists.iloc[0]["table_lung_opacity"] == -1
+    notes = source(tree.jpg, labels="test-2.1").notes
+    assert "table test-set-labeled: 1 rows; the full release has 687" in notes
     nothing = source(tree.jpg, labels="none")
     assert not [c for c in nothing.frame if c.startswith("table_")]
     next(tree.jpg.glob("*test-set-labeled*")).unlink()
@@ -168,6 +171,27 @@ def test_label_tables(tmp_path: Path) -> None:
     next(tree.jpg.glob("*negbio*")).unlink()
     with pytest.raises(LayoutError, match="negbio"):
         source(tree.jpg, labels="negbio")
+
+
+def test_another_division_into_splits_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = write_mimic(tmp_path)
+    monkeypatch.setitem(mimic_cxr.KNOWN_ROWS, "split", 12)
+    assert any("divided into {'train': 8, 'validate': 2, 'test': 2}" in note for note in source(tree.jpg).notes)
+    monkeypatch.setattr(mimic_cxr, "KNOWN_SPLITS", {"train": 8, "validate": 2, "test": 2})
+    assert not any("divided into" in note for note in source(tree.jpg).notes)
+
+
+def test_of_two_versions_the_newer_is_taken(tmp_path: Path) -> None:
+    write_mimic(tmp_path, jpg="physionet.org/files/mimic-cxr-jpg/2.0.0", reports="physionet.org/files/mimic-cxr/2.0.0")
+    newer = write_mimic(
+        tmp_path, studies(4), "physionet.org/files/mimic-cxr-jpg/2.1.0", "physionet.org/files/mimic-cxr/2.1.0"
+    )
+    found = source(tmp_path)
+    assert found.root == newer.jpg.resolve()
+    assert found.layout["version"] == "2.1.0"
+    assert found.layout["reports"] == str(newer.reports.resolve())
+    # one that is given is taken, whatever lies beside it
+    assert source(tmp_path / "physionet.org/files/mimic-cxr-jpg/2.0.0").layout["version"] == "2.0.0"
 
 
 def test_partial_download_is_fine_and_reported(tmp_path: Path) -> None:

@@ -1,7 +1,11 @@
-"""Real input, where it is available: 99 radiographs with notes, as people really keep them."""
+"""Real input, where it is available: 99 radiographs with notes, as people really keep them.
+
+CLINCLIP_REAL_NOTES names its folder (``metadata.csv`` and ``images/``); none of it belongs to this repository.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,8 +14,10 @@ from clinclip.__main__ import main
 from clinclip.data.datamodule import CXRDataModule
 from clinclip.data.manifest import Manifest
 
-REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "covid-notes"
-pytestmark = pytest.mark.skipif(not (REAL / "metadata.csv").is_file(), reason="the real radiographs are not here")
+REAL = Path(os.environ.get("CLINCLIP_REAL_NOTES", "no-such-folder"))
+pytestmark = pytest.mark.skipif(
+    not (REAL / "metadata.csv").is_file(), reason="CLINCLIP_REAL_NOTES names no radiographs"
+)
 
 
 def test_prepared_without_a_hand_made_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
 
-from clinclip.errors import ConfigError, ImageDecodeError, ImageTooLargeError
+from clinclip.errors import ConfigError, DecoderMissingError, ImageDecodeError, ImageError, ImageTooLargeError
 from clinclip.images import codecs, read_image
 from clinclip.images.dicom import DEFLATED, EXPLICIT, IMPLICIT, read_stored, write_phantom_dicom
 from clinclip.images.encode import encode_jpeg_lossless_sv1
@@ -354,10 +354,27 @@ def test_impossible_phantoms_are_refused(phantom):
         phantom(transfer_syntax="1.2.3")
 
 
+@pytest.mark.parametrize(
+    ("syntax", "reason"),
+    [
+        ("1.2.840.10008.1.2.4.92", "no decoder is known for its transfer syntax JPEG 2000 Part 2"),
+        ("1.2.840.10008.1.2.4.102", "no decoder is known for its transfer syntax MPEG-4"),
+        ("1.2.840.10008.1.2.4.204", "no decoder is known for its transfer syntax JPIP HTJ2K Referenced"),
+        ("1.2.840.113619.5.2", "none that the standard knows"),
+    ],
+)
+def test_syntaxes_that_nothing_decodes_are_not_called_damaged(phantom, syntax, reason):
+    path = phantom(transfer_syntax=codecs.RLE)
+    dataset = pydicom.dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.save_as(path, implicit_vr=False, little_endian=True)
+    with pytest.raises(ImageError, match=reason) as caught:
+        read_image(path)
+    assert isinstance(caught.value, DecoderMissingError) == ("decoder" in reason)
+
+
 def test_missing_decoder_names_the_extra(phantom, monkeypatch):
     path = phantom(transfer_syntax=codecs.JPEG_LOSSLESS_SV1)
     monkeypatch.setattr(codecs, "find_spec", lambda name: None)
-    from clinclip.errors import DecoderMissingError
-
     with pytest.raises(DecoderMissingError, match=r"JPEG Lossless SV1 .*pip install 'clinclip\[dicom\]'"):
         read_image(path)
