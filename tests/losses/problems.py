@@ -110,8 +110,12 @@ def assert_close(
     wanted: tuple[Tensor, dict[str, Tensor]],
     relative: float = 1e-9,
     floor: float = 1e-3,
+    least: float = 1e-12,
 ) -> None:
-    """Value and every gradient, by relative norm; of one smaller than ``floor`` times the largest, by that norm."""
+    """Value and every gradient, by relative norm.
+
+    A gradient smaller than ``floor`` times the largest one, or than ``least``, is held against that norm.
+    """
     assert torch.isfinite(ours[0]).all(), ours[0]
     value, right = float(ours[0].detach()), float(wanted[0].detach())
     assert abs(value - right) <= relative * max(abs(right), 1e-3), (value, right)
@@ -119,5 +123,5 @@ def assert_close(
     for name, grad in wanted[1].items():
         mine = ours[1][name].double()
         assert torch.isfinite(mine).all(), name
-        norm = max(float(grad.double().norm()), floor * largest, 1e-12)
+        norm = max(float(grad.double().norm()), floor * largest, least)
         assert float((mine - grad.double()).norm()) <= relative * norm, name
