@@ -70,6 +70,8 @@ class Clauses(Reach):
             if self._none_lately(i):
                 return i
             add(found, i, r.NEG_POST, NEGATED, "negated-after", forward=False, near=bool(flags & r.NEAR))
+        elif flags & r.NEG_NEAR and self.S[i] > 0 and self._ends_item(i):
+            add(found, i, r.NEG_POST, NEGATED, "negated-after", forward=False, near=True)  # "rash (-), itching (+)"
         elif flags & r.NEG_NEAR:
             add(found, i, r.NEG_NEAR, NEGATED, "negated-before", near=True)
         elif flags & (r.UNC_PRE | r.UNC_POST):
@@ -133,6 +135,9 @@ class Clauses(Reach):
     def _not(self, i: int, found: list[Cue]) -> int:
         """Reads "not", "no longer", "cannot": what follows decides the direction."""
         S, E, F = self.S, self.E, self.F
+        if i and F[i - 1] & r.COLON and E[i - 1] == S[i] and self._ends_item(i):
+            self._add(found, i, r.NEG_POST, NEGATED, "answer", forward=False)  # "smoking: never"
+            return i
         k, at, before = i + 1, E[i], 0
         while k < self._n and S[k] == at and F[k] & r.ADVERB and not F[k] & r.SEEN:
             before |= F[k] & r.PRIOR
@@ -168,6 +173,12 @@ class Clauses(Reach):
         last = k if flags & (r.UNC_PRE | r.AFFIRM | r.NEG_PRE | r.AFTER) else i
         self._add(found, i, r.NEG_PRE, NEGATED, "denied-verb", last=last)
         return last
+
+    def _ends_item(self, i: int) -> bool:
+        """Whether a comma, the end of a clause or of the sentence follows directly."""
+        if self.E[i] >= self.size:
+            return True
+        return i + 1 < self._n and self.S[i + 1] == self.E[i] and bool(self.F[i + 1] & (r.COMMA | CLAUSE_END))
 
     def _none_lately(self, i: int) -> bool:
         """Whether "none" counts a time and not the thing: "has migraines, although none recently"."""

@@ -169,7 +169,9 @@ class Reach:
             return True, k
         if flags & r.OR:
             return bool(first & r.START and not first & r.RELATIVE), k
-        if first & (r.START | r.AFFIRM | r.ARTICLE | r.VERB | _OTHER_CUE) or (first and self.X[k].phrase == "positive"):
+        if first & (r.START | r.AFFIRM | r.ARTICLE | r.VERB | _OTHER_CUE) or (
+            first and self.X[k].phrase in {"positive", "pos"}
+        ):
             return True, k
         segment = 0
         m = k
