@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
 # Tests and demos are sized for two cores; more threads than cores only slow them down.
 export NO_ALBUMENTATIONS_UPDATE := 1
 export HF_HUB_OFFLINE ?= 1
@@ -15,18 +16,25 @@ export TOKENIZERS_PARALLELISM ?= false
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
+# sets UV for the rest of a recipe: the one on the path, the one of $(PYTHON), or one put into the environment
+FIND_UV := if command -v uv >/dev/null 2>&1; then UV="uv"; \
+ elif $(PYTHON) -m uv --version >/dev/null 2>&1; then UV="$(PYTHON) -m uv"; \
+ else [ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; UV="$(BIN)/uv"; fi
+
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || { \
 	 echo "clinclip needs Python 3.11 or 3.12; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make install PYTHON=python3.12"; \
 	 exit 1; }
 	@command -v uv >/dev/null 2>&1 || $(PYTHON) -m uv --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
-	@if command -v uv >/dev/null 2>&1; then UV="uv"; \
-	 elif $(PYTHON) -m uv --version >/dev/null 2>&1; then UV="$(PYTHON) -m uv"; \
-	 else $(BIN)/python -m pip install --quiet --disable-pip-version-check uv && UV="$(BIN)/uv"; fi; \
-	 set -e; \
+	@set -e; $(FIND_UV); \
 	 [ -x $(BIN)/python ] || $$UV venv --quiet --python $(PYTHON) $(VENV); \
 	 echo "Installing clinclip and its dependencies into $(VENV) (about 7 GB the first time) ..."; \
 	 $$UV pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+$(BENCH_STAMP): $(STAMP)
+	@set -e; $(FIND_UV); echo "Installing what the benchmarks compare against (open_clip, faiss, litdata, ...) ..."; \
+	 $$UV pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[dev,bench]"
 	@touch $@
 
 install: $(STAMP)  ## create .venv in this folder and install clinclip with everything the tests need
@@ -47,7 +55,7 @@ format: install  ## let ruff rewrite the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install  ## print speed and memory ratios against named alternatives
+bench: $(BENCH_STAMP)  ## print speed and memory ratios against named alternatives
 	$(BIN)/python -m tests.benchmarks
 
 demo: install  ## phantom studies -> prepare -> train -> evaluate, in about ten minutes on two cores
