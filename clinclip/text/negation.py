@@ -18,7 +18,7 @@ from clinclip.text.edits import apply_edits, merge_spans
 from clinclip.text.removal import CannotRemoveError, SentenceChange, deletion, plan_removal
 from clinclip.text.subject import Subject, descendants, sentence_claims, unentailed_change
 from clinclip.text.templates import TEMPLATE_SETS, TEMPLATES, Place, Template, TemplateSet, fill, noun_phrase, nouns_for
-from clinclip.text.types import Assertion, EditedReport
+from clinclip.text.types import Assertion, Edit, EditedReport
 
 #: Findings that are not edited unless forced: a normal report has nothing to deny, and devices are no disease.
 EXCLUDED: frozenset[str] = frozenset({SUPPORT_DEVICES})
@@ -257,7 +257,7 @@ def _read_back(
             spans.append((change.start, change.end, new))
         else:
             spans.append((*deletion(subject.text, change), ""))
-    edits = merge_spans(subject.text, spans)
+    edits = _without_hanging_blanks(subject.text, merge_spans(subject.text, spans))
     text = apply_edits(subject.text, edits)
     if not text.strip():
         return Attempt(kind, finding, None, "nothing would remain of the report")
@@ -279,6 +279,20 @@ def _read_back(
         labels_after=dict(after),
     )
     return Attempt(kind, finding, edited)
+
+
+def _without_hanging_blanks(source: str, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+    """Deletions that reach the end of a line take the blanks before them along: no line ends in a blank it had not."""
+    result: list[Edit] = []
+    for edit in edits:
+        start, floor = edit.start, result[-1].end if result else 0
+        if not edit.new and (edit.end == len(source) or source[edit.end] == "\n"):
+            while start > floor and source[start - 1] in " \t":
+                start -= 1
+            if start == 0 or source[start - 1] in ":\n":  # a title keeps its blank, a line its indent
+                start = edit.start
+        result.append(Edit(start, edit.end, source[start : edit.end], edit.new))
+    return tuple(result)
 
 
 def _with_denial(text: str, change: SentenceChange, denial: str) -> str:

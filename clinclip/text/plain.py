@@ -27,8 +27,8 @@ _TEMPORAL = re.compile(
     r"(?i)\b(?:unchang\w*|stable|new|newly|increas\w+|decreas\w+|worsen\w*|improv\w+|interval|persist\w*|again|prior|"
     r"previous\w*|since|compar\w+|remain\w*|now|known|residual|resol\w+|progress\w*|enlarging|developing|"
     r"redemonstrat\w+|still|similar|constant|changed?|earlier|before|longer|regress\w*|diminish\w*|"
-    r"recent|same appearance|today|removed|removal|withdrawn|currently|current|preceding|last|evolving|reaccumulat\w*|"
-    r"clearing|cleared|better|(?:larger|smaller|more|less|worse)(?!\s+(?:severe\s+|prominent\s+|pronounced\s+|so\s+)?"
+    r"recent|development|same appearance|today|removed|removal|withdrawn|currently|current|preceding|last|evolving|"
+    r"reaccumulat\w*|clearing|cleared|better|(?:larger|smaller|more|less|worse)(?!\s+(?:severe\s+|prominent\s+|pronounced\s+|so\s+)?"
     r"(?:on|at|in)\s+the\s+(?:left|right|base|apex)|\s+than\s+(?:left|right)))\b|_{2,}"
 )
 _OPENING = re.compile(

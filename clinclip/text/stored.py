@@ -46,7 +46,10 @@ def assertions_from_column(column: str, text: str) -> list[Assertion]:
 def _assertion(row: dict[str, Any], text: str) -> Assertion:
     start, end = row["start"], row["end"]
     cue_start, cue_end = row.get("cue_start"), row.get("cue_end")
-    for first, last in ((start, end), row["sentence"], *([(cue_start, cue_end)] if cue_start is not None else [])):
+    spans: list[tuple[int, int]] = [(start, end), row["sentence"]]
+    if cue_start is not None and cue_end is not None:
+        spans.append((cue_start, cue_end))
+    for first, last in spans:
         if not 0 <= first < last <= len(text):
             raise ReportTextError(
                 f"assertions column: span [{first}, {last}) lies outside the text of {len(text)} characters; "

@@ -13,6 +13,8 @@ from clinclip.data.manifest import Manifest
 from clinclip.data.table import TableOptions, read
 from clinclip.errors import ImageError, LayoutError, LeakageError, TableError
 from clinclip.images import CacheOptions
+from clinclip.text import RULESET_VERSION, find_assertions
+from clinclip.text.stored import assertions_from_column
 from tests.data.trees import picture, write_csv
 
 COLUMNS = ["file", "note", "patient"]
@@ -37,6 +39,9 @@ def test_whole_way(tmp_path: Path) -> None:
     assert frame["split"].value_counts().to_dict() == {"train": 4, "validate": 2, "test": 2}
     assert frame["image_id"].tolist() == [f"images/{i}" for i in range(8)]
     assert not manifest.header["labels"]["table"]
+    for text, column in zip(frame["text"], frame["assertions"], strict=True):
+        assert assertions_from_column(column, text) == find_assertions(text)
+    assert manifest.header["options"]["ruleset"] == RULESET_VERSION
     notes = " | ".join(manifest.header["notes"])
     assert "2 texts hold U+FFFD" in notes
     assert "8 rows have 4 distinct texts" in notes

@@ -76,6 +76,9 @@ OMITTED = [
         "Edema.",
     ),
     ("There is an NG tube. The tip is in the stomach. The side hole is not seen. Edema.", "Support Devices", "Edema."),
+    # the last two sentences leave no blank behind
+    ("Edema. Left effusion. Small effusion.", "Pleural Effusion", "Edema."),
+    ("Edema.  Left effusion. Small effusion.\n\nClips.", "Pleural Effusion", "Edema.\n\nClips."),
     # the head of a report stays
     (
         "IMPRESSION:  AP chest compared to ___, 5:13 p.m.:  Large right pneumothorax is new. Heart size is top normal.",
