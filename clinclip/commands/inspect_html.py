@@ -85,6 +85,7 @@ def _histogram(words: np.ndarray) -> str:
     figure, axes = _figure(6.4, 2.6)
     top = int(np.quantile(words, 0.995)) + 1
     axes.hist(np.minimum(words, top), bins=min(60, max(top, 2)), color=_COLOURS[0])
+    axes.set_ylim(top=axes.get_ylim()[1] * 1.12)  # room for the words above the bars
     for q, style in ((0.5, "-"), (0.95, (0, (3, 3)))):
         value = float(np.quantile(words, q))
         axes.axvline(value, color=_INK, linewidth=1, linestyle=style)
@@ -191,7 +192,7 @@ def page(summary: Summary, images: Sequence[np.ndarray] = ()) -> str:
     steps = [[s["step"], s["images"], s["studies"], s["patients"]] for s in summary.steps]
     drops = [[f"left out: {reason}", n] for reason, n in summary.dropped.items()]
     drops += [[f"kept, but: {reason}", n] for reason, n in summary.kept.items()]
-    spread = [[f"{k} images", v] for k, v in summary.images_per_study.items()]
+    spread = [[f"{k} image{'s' if k > 1 else ''}", v] for k, v in summary.images_per_study.items()]
     body = [
         f"<header><h1>Manifest: {escape(name)}</h1><p>{escape(summary.facts[1][1])}</p></header>",
         _cards(summary),
@@ -222,6 +223,7 @@ def page(summary: Summary, images: Sequence[np.ndarray] = ()) -> str:
     style = (FILES / "report.css").read_text(encoding="utf-8")
     style += (
         ".sheet { grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); } .sheet .example { padding: 4px; }"
+        " .wide + .wide, .wide + p { margin-top: 14px; } header p, dd { overflow-wrap: anywhere; }"
     )
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Manifest: {escape(name)}</title>'

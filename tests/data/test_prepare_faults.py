@@ -212,7 +212,12 @@ def test_killed_at_any_time_it_goes_on_to_the_same_manifest(pictures: Path, tmp_
 def test_interrupted_by_the_user(pictures: Path, tmp_path: Path) -> None:
     csv, _ = copy(pictures, tmp_path / "in")
     process = subprocess.Popen(
-        command(csv, tmp_path / "m"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command(csv, tmp_path / "m"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a test run in the background of a shell hands "ignore SIGINT" down to its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     while process.poll() is None and not (tmp_path / "m" / "prepare.json").exists():
         time.sleep(0.01)

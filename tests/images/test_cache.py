@@ -314,7 +314,12 @@ def test_interrupted_build_resumes(tmp_path):
         "build_cache(sys.argv[2], items, CacheOptions(size=32, mode='strict'), workers=1, progress=False)"
     )
     folder = tmp_path / "cache"
-    process = subprocess.Popen([sys.executable, "-c", code, str(listing), str(folder)], stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(listing), str(folder)],
+        stderr=subprocess.PIPE,
+        # a test run in the background of a shell hands "ignore SIGINT" down to its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     deadline = time.monotonic() + 60
     while len(list(folder.glob("*.shard"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.005)
