@@ -7,9 +7,11 @@ the processes of one world after the other. Each sees the environment that ``tor
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import multiprocessing
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def run_ranks(function: str, worlds: Sequence[int], *args: str, timeout: float = 240) -> subprocess.CompletedProcess:
+def run_ranks(function: str, worlds: Sequence[int], *args: str, timeout: float = 600) -> subprocess.CompletedProcess:
     """Call ``module:function(*args)`` in every process of every world in turn.
 
     Args:
@@ -39,7 +41,7 @@ def run_ranks(function: str, worlds: Sequence[int], *args: str, timeout: float =
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, timeout=limit)
 
 
-def check_ranks(function: str, worlds: Sequence[int], *args: str, timeout: float = 240) -> None:
+def check_ranks(function: str, worlds: Sequence[int], *args: str, timeout: float = 600) -> None:
     """As :func:`run_ranks`; fails with what the processes printed."""
     done = run_ranks(function, worlds, *args, timeout=timeout)
     assert done.returncode == 0, done.stderr[-4000:]
@@ -52,6 +54,9 @@ def _rank(function: str, rank: int, world: int, port: int, args: Sequence[str]) 
         MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), TORCHELASTIC_RUN_ID=f"tests-{port}",
         TORCHELASTIC_USE_AGENT_STORE="False",
     )  # fmt: skip
+    if sys.platform == "linux":
+        # a launcher that is killed (a test's own time limit) takes its processes along: PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     module, _, name = function.partition(":")
     try:
         getattr(importlib.import_module(module), name)(*args)

@@ -1,0 +1,93 @@
+"""A run that goes on from a checkpoint goes on with every schedule: learning rate, term weights, lambda."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from clinclip.losses import CosineRamp, LinearRamp, SoftTargets, TextSimilarity
+from clinclip.losses.contrastive import Contrastive
+from clinclip.losses.negation import NegationHardNegatives
+from clinclip.module import ClinClipModule
+from clinclip.optim import WarmupCosine
+from clinclip.testing import random_batch, tiny_model
+
+STEPS, EPOCHS = 4, 3
+
+
+class Ledger(L.Callback):
+    """Writes down what the schedules say at every step, and stops after some."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.stop_at, self.seen = stop_at, []
+
+    def on_before_zero_grad(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: object) -> None:
+        assert isinstance(pl_module, ClinClipModule)
+        terms, targets = pl_module.losses, pl_module.targets["default"]
+        assert targets is not None
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        weights = [term.current_weight for term in terms.values()]
+        self.seen.append((trainer.global_step, rate, targets.current_mix, *weights))
+
+    def on_train_batch_end(self, trainer: L.Trainer, *args: object) -> None:
+        if trainer.global_step == self.stop_at:
+            trainer.save_checkpoint(Path(trainer.default_root_dir) / "stopped.ckpt")
+            trainer.should_stop = True
+            trainer.limit_val_batches = 0
+
+
+def fit(folder: Path, ledger: Ledger, checkpoint: Path | None = None) -> list[tuple]:
+    """Train with three schedules, from new objects."""
+    module = ClinClipModule(
+        tiny_model(embed_dim=8),
+        {
+            "contrastive": Contrastive(targets="default", schedule=CosineRamp(1.0, 0.5, epochs=2.0)),
+            "negation": NegationHardNegatives(weight=0.5, schedule=LinearRamp(0.0, 1.0, epochs=2.5, delay=0.25)),
+        },
+        {"default": SoftTargets({"text": TextSimilarity()}, mix=LinearRamp(0.0, 0.4, epochs=2.0))},
+        schedule=WarmupCosine(warmup_epochs=1.0),
+    )
+    batches = [random_batch(4, seed=s) for s in range(STEPS)]
+    L.Trainer(
+        accelerator="cpu",
+        max_epochs=EPOCHS,
+        min_steps=ledger.stop_at,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[ledger],
+        default_root_dir=folder,
+    ).fit(module, DataLoader(batches, batch_size=None), ckpt_path=checkpoint, weights_only=True)
+    return ledger.seen
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> list[tuple]:
+    torch.manual_seed(0)
+    return fit(tmp_path_factory.mktemp("whole"), Ledger())
+
+
+def test_the_schedules_move_at_every_step(whole) -> None:
+    assert [row[0] for row in whole] == list(range(STEPS * EPOCHS))
+    assert len({row[1] for row in whole}) == len(whole)  # learning rate
+    # lambda: a straight line to the end of the second epoch
+    wanted = [min(0.4, 0.4 * step / (2 * STEPS)) for step in range(len(whole))]
+    assert [row[2] for row in whole] == pytest.approx(wanted)
+    assert whole[0][3:] == (1.0, 0.0)
+    assert whole[-1][3:] == pytest.approx((0.5, 0.5))
+
+
+@pytest.mark.parametrize("stop_at", [STEPS, STEPS + 2])
+def test_a_resumed_run_has_the_same_schedules(whole, tmp_path, stop_at) -> None:
+    first = fit(tmp_path, Ledger(stop_at))
+    assert first[:stop_at] == whole[:stop_at]
+    second = fit(tmp_path, Ledger(), tmp_path / "stopped.ckpt")
+    # to the bit, from the very next step on
+    assert second[0][0] == stop_at
+    assert second == whole[stop_at : stop_at + len(second)]
+    assert len(second) >= STEPS
