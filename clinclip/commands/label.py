@@ -161,9 +161,11 @@ def _labelled(
             yield chunk, label_texts((chunk[args.text_column].tolist(), parents))
         return
     from collections import deque
-    from concurrent.futures import Future, ProcessPoolExecutor
+    from concurrent.futures import Future
 
-    with ProcessPoolExecutor(args.workers) as pool:
+    from clinclip.data.pool import worker_pool
+
+    with worker_pool(args.workers) as pool:
         waiting: deque[tuple[pd.DataFrame, Future[list[tuple[str, ...]]]]] = deque()
         for chunk in chunks:
             waiting.append((chunk, pool.submit(label_texts, (chunk[args.text_column].tolist(), parents))))

@@ -9,9 +9,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import multiprocessing
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from clinclip.data.manifest import write_atomically
+from clinclip.data.pool import worker_pool
 
 if TYPE_CHECKING:
     from clinclip.graph.annotate import ReportAnnotation
@@ -124,8 +124,7 @@ def annotate(
                 finish(chunk, path, _annotate_chunk(chunk, options))
         else:
             # spawn: forking a process that runs pyarrow's threads can deadlock
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(min(workers, len(todo)), mp_context=context) as pool:
+            with worker_pool(min(workers, len(todo))) as pool:
                 tasks = {pool.submit(_annotate_chunk, chunk, options): (chunk, path) for chunk, path in todo}
                 for task in as_completed(tasks):
                     chunk, path = tasks[task]

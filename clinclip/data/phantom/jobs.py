@@ -5,11 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from clinclip.data.phantom.knobs import PhantomKnobs
 from clinclip.data.phantom.rng import digest
 from clinclip.data.phantom.truth import HEADER_FILE, PHANTOM_VERSION, TRUTH_FILE, StudyTruth
 from clinclip.data.phantom.world import count_studies
+from clinclip.data.pool import worker_pool
 from clinclip.errors import ConfigError, DataError
 
 PARTS = ".phantom-parts"
@@ -177,13 +177,10 @@ def run(
                 keep(number, make(chunks[number]))
         else:
             # not fork: the calling program may have threads of its own
-            pool = ProcessPoolExecutor(min(workers, len(todo)), mp_context=multiprocessing.get_context("spawn"))
-            try:
+            with worker_pool(min(workers, len(todo))) as pool:
                 futures = {pool.submit(make, chunks[n]): n for n in todo}
                 for done in as_completed(futures):
                     keep(futures.pop(done), done.result())
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
     return [t for n in range(len(chunks)) for t in known[n]], made
 
 
