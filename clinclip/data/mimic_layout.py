@@ -75,8 +75,8 @@ def _roots(start: Path) -> Iterator[Path]:
         seen.add(path)
         return True
 
-    # "files" itself, or one group of patients, was given
-    if start.name == "files":
+    # "files" itself, or one group of patients, was given; a folder of that name may also just hold the download
+    if start.name == "files" and any(_GROUP.fullmatch(child.name) for child in _children(start)):
         start = start.parent
     elif _GROUP.fullmatch(start.name) and start.parent.name == "files":
         start = start.parent.parent

@@ -66,6 +66,11 @@ def test_found_from_any_folder_around_it(tree, given: str) -> None:
     assert len(found.frame) == 6
 
 
+def test_found_below_a_folder_that_happens_to_be_called_files(tmp_path: Path) -> None:
+    tree = write_mimic(tmp_path / "files")
+    assert source(tmp_path / "files").root == tree.jpg.resolve()
+
+
 def test_reports_from_a_zip_beside_the_images(tmp_path: Path) -> None:
     tree = write_mimic(tmp_path, zipped_reports=True, reports="physionet.org/files/mimic-cxr/2.1.0")
     found = source(tree.jpg)
