@@ -209,9 +209,23 @@ def main(argv: list[str] | None = None) -> int:
     try:
         build(argv)
     except ArgumentError as error:
-        print(f"clinclip {argv[0] if argv else ''}: {explain(str(error))}", file=sys.stderr)
+        print(f"clinclip {argv[0] if argv else ''}: {_unreadable(argv) or explain(str(error))}", file=sys.stderr)
         return 2
     return 0
+
+
+def _unreadable(argv: list[str]) -> str:
+    """Which of the ``--config`` files is no YAML, and where: the parser's own message names no file. Empty: none."""
+    files = [a.partition("=")[2] for a in argv if a.startswith("--config=")]
+    files += [b for a, b in pairwise(argv) if a == "--config"]
+    for file in filter(lambda name: Path(name).is_file(), files):
+        try:
+            yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+            return f"{file}{place} is no valid YAML: {getattr(error, 'problem', None) or error}"
+    return ""
 
 
 def explain(message: str) -> str:
@@ -225,6 +239,9 @@ def explain(message: str) -> str:
     unknown = re.search(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)", text)
     if unknown:
         return f"{text}{_closest(unknown[1], _option_names())} Every option: clinclip fit --print_config"
+    if "arguments are required" in text:
+        names = re.sub(rf"\b(?:{'|'.join(SUBCOMMANDS)})\.", "", text)
+        return f"{names}. Give a configuration, e.g. --config configs/default.yaml, or these options"
     wrong_class = re.search(r"import path string: (\w+)", text)
     if wrong_class:
         return f"{text}{_closest(wrong_class[1], _class_names())} Give a short name of clinclip or a class path"

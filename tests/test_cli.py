@@ -165,6 +165,14 @@ LOSSES, SOURCES = "losses.{}.init_args.{}", "targets.default.init_args.sources.{
             SOURCES.format("more.class_path"),
             "clinclip.losses.LabelEquality",
         ),
+        (
+            "targets.default.sources.text=LabelEquality",
+            SOURCES.format("text.class_path"),
+            "clinclip.losses.LabelEquality",
+        ),
+        ("targets.default.weights={text: 0}", "targets.default.init_args.weights", {"text": 0.0}),
+        ("losses.contrastive.candidates=null", LOSSES.format("contrastive", "candidates"), None),
+        ("losses.graph=CyclicConsistency", "losses.graph.class_path", "clinclip.losses.CyclicConsistency"),
         ("optimizer.lr=0.1", "optimizer.init_args.lr", 0.1),
         ("model.graph_encoder=null", "model.init_args.graph_encoder", None),
     ],
@@ -211,6 +219,18 @@ def test_misspelled_options_are_explained(config, capsys, option, words) -> None
     assert len(error.splitlines()) <= 8, error
     for word in words:
         assert word in error
+
+
+def test_a_broken_file_and_a_missing_one_are_named(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.yaml").write_text("trainer:\n  max_epochs: 2\n   devices: 1\n")
+    assert main(["fit", "--config", "bad.yaml"]) == 2
+    assert "bad.yaml, line 3, column 11 is no valid YAML: mapping values" in capsys.readouterr().err
+    assert main(["fit", "--config=none.yaml"]) == 2
+    assert "none.yaml" in capsys.readouterr().err
+    assert main(["fit"]) == 2
+    error = capsys.readouterr().err
+    assert "required: model.model, data.manifests. Give a configuration, e.g. --config configs/default.yaml" in error
 
 
 def test_an_unknown_key_in_a_file_is_explained(config, capsys) -> None:
@@ -292,3 +312,50 @@ def test_a_users_own_loss_in_a_users_own_file(config, tmp_path, monkeypatch) -> 
     monkeypatch.delitem(sys.modules, "my_losses")
     (tmp_path / "my_losses.py").unlink()
     assert load_model(tmp_path / "run" / "checkpoints" / "last.ckpt").model.embed_dim == 16
+
+
+PARTS = '''
+import torch
+
+from clinclip.losses import CandidateSource, ExtraColumns, MultiPositive, OwnColumns
+
+
+class SamePatient(MultiPositive):
+    """Reports of one patient share a soft label."""
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__(weight, by="patient")
+
+
+class NextReport(CandidateSource):
+    """The report of the next study once more, as a column of this row."""
+
+    requires = frozenset({"embeddings.text"})
+
+    def __init__(self, step: int = 1) -> None:
+        self.step = step
+
+    def columns(self, embeddings, batch, shard) -> ExtraColumns:
+        moved = embeddings.text.roll(self.step, 0)[:, None]
+        mask = torch.ones(moved.shape[:2], dtype=torch.bool)
+        return ExtraColumns(own=(OwnColumns(moved, mask),), logs={"step": float(self.step)})
+'''
+
+
+def test_a_users_own_target_and_candidate_source(config, tmp_path, monkeypatch) -> None:
+    (tmp_path / "my_parts.py").write_text(PARTS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "my_parts", raising=False)
+    options = ["--model.targets.default.sources.mine=my_parts.SamePatient"]
+    options += ["--model.targets.default.sources.mine.weight=2", "--model.targets.default.sources.text=null"]
+    options += ["--model.losses.contrastive.candidates=my_parts.NextReport"]
+    options += ["--model.losses.contrastive.candidates.step=2", "--trainer.max_epochs=1"]
+    cli = build(["fit", "--config", str(config), *options])
+    target = cli.model.targets["default"]
+    assert target is not None
+    assert target.weights == {"clinical": 1.0, "mine": 2.0}
+    assert type(target.sources["mine"]).__name__ == "SamePatient"
+    rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    values = dict(zip(rows[0].split(","), rows[1].split(","), strict=True))
+    assert float(values["train/loss/contrastive/step"]) == 2.0
+    assert "train/loss/contrastive/usable_negatives" not in values  # the one that was replaced
