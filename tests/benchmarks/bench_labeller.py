@@ -21,13 +21,15 @@ from clinclip.text.lexicon.patterns import expand
 from clinclip.text.sentences import split_sentences
 from tests.benchmarks.harness import Row, interleaved
 
-REPORTS = 3_000
+#: reports that are written; of those the longest are left out until the mean is that of the goal
+REPORTS = 9_000
+CHARACTERS = 460
 MIMIC_REPORTS = 228_000
 MENTION_PHRASES, UNMENTION_PHRASES = 148, 173
 
 
 def corpus(count: int, seed: int = 20) -> list[str]:
-    """Phantom report files, cut at their end to a mean near 460 characters, the mean of the goal, never below."""
+    """Phantom report files; the longest are left out until the mean just exceeds the 460 characters of the goal."""
     knobs = PhantomKnobs()
     texts: list[str] = []
     number = 0
@@ -36,7 +38,12 @@ def corpus(count: int, seed: int = 20) -> list[str]:
         patient = make_patient(number, len(texts), size, seed, knobs)
         texts += [write_report(patient, study, seed, knobs).text for study in patient.studies]
         number += 1
-    return texts[:count]
+    texts = texts[:count]
+    ascending = sorted(map(len, texts))
+    total = sum(ascending)
+    while total - ascending[-1] >= CHARACTERS * (len(ascending) - 1):
+        total -= ascending.pop()
+    return [text for text in texts if len(text) <= ascending[-1]]
 
 
 def phrases() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
@@ -88,18 +95,16 @@ def cold(texts: list[str]) -> list[dict]:
     return [label_report(text) for text in texts]
 
 
-def negspacy_pipeline():
-    """spaCy with sentences, the head nouns of the findings as entities, and negspacy."""
+def negspacy_pipeline(wanted: dict[str, list[str]]):
+    """spaCy with sentences, the same 148 phrases as entities (its fastest matcher), and negspacy."""
     import spacy
     from negspacy.negation import Negex  # noqa: F401 - registers the pipe
     from negspacy.termsets import termset
 
     nlp = spacy.blank("en")
     nlp.add_pipe("sentencizer")
-    ruler = nlp.add_pipe("entity_ruler")
-    heads = ["pleural effusion", "effusion", "pneumothorax", "consolidation", "pneumonia", "edema", "atelectasis",
-             "opacity", "opacities", "nodule", "cardiomegaly", "fracture"]  # fmt: skip
-    ruler.add_patterns([{"label": "FINDING", "pattern": [{"LOWER": w} for w in h.split()]} for h in heads])
+    ruler = nlp.add_pipe("entity_ruler", config={"phrase_matcher_attr": "LOWER"})
+    ruler.add_patterns([{"label": "FINDING", "pattern": phrase} for terms in wanted.values() for phrase in terms])
     nlp.add_pipe("negex", config={"ent_types": ["FINDING"], "neg_termset": termset("en_clinical").get_patterns()})
     return nlp
 
@@ -142,7 +147,7 @@ def run() -> list[Row]:
     rows.append(Row("the same without the sentence cache", bare / len(few), loop / len(few), loop / bare, 4, "s/report",
                     note=f"{rate:.0f} reports/s, 228k in {MIMIC_REPORTS / rate:.0f} s"))  # fmt: skip
 
-    nlp = negspacy_pipeline()
+    nlp = negspacy_pipeline(wanted)
     flat = [" ".join(t.split()) for t in few]
     agree = sum(bool(nlp(t).ents) == any(a.finding for a in find_assertions(t)) for t in flat[:50])
     assert agree >= 45, "both find findings in the same reports"
