@@ -131,7 +131,7 @@ def pair_similarities(x: Tensor, y: Tensor) -> dict[str, Tensor]:
 
 def connected_zero(*tensors: Tensor | None) -> Tensor:
     """Exactly zero, with a zero gradient to every tensor, whatever they hold (0 times an overflown sum is NaN)."""
-    parts = [t.reshape(-1)[:0].sum(dtype=compute_dtype(t)) for t in tensors if t is not None]
+    parts = [t.reshape(-1)[:0].to(compute_dtype(t)).sum() for t in tensors if t is not None]
     return torch.stack([part.to(parts[0].dtype) for part in parts]).sum()
 
 
