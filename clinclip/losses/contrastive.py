@@ -138,7 +138,8 @@ class Contrastive(LossTerm):
                     value = value + 0.0 * bias.sum()
             if self.temperature is not None:
                 value = value + 0.0 * embeddings.logit_scale
-        return LossOutput(value, self._logs(x, y, scale, extra, targets))
+            # diagnostics are products too: in half precision they would be off in the third digit
+            return LossOutput(value, self._logs(x, y, scale, extra, targets))
 
     def _shard(self, rows: int, device: torch.device, targets: Targets | None) -> Shard:
         if not self.gather:
