@@ -105,7 +105,9 @@ def test_an_interrupt_of_this_process_alone_reaches_the_command_and_waits_for_it
         "except KeyboardInterrupt:\n    time.sleep(0.6)\n"
         f"    pathlib.Path({str(note)!r}).touch()\n    raise SystemExit(130)"
     )
-    monkeypatch.setattr(stages, "_PATIENCE", (0.2, 20.0))
+    monkeypatch.setattr(stages, "_PATIENCE", (0.2, 60.0))
+    # a test run in the background of a shell ignores SIGINT, and hands that down to its children
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
 
     def interrupt() -> None:
@@ -114,8 +116,11 @@ def test_an_interrupt_of_this_process_alone_reaches_the_command_and_waits_for_it
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        stages._wait(process)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            stages._wait(process)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert note.exists()
     assert process.returncode == 130
 
