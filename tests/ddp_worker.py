@@ -1,13 +1,14 @@
 """One process of tests/test_ddp_training.py: the same global batch, trained for one step on 1 or 2 processes.
 
-Run by torchrun for two processes, imported for one. Writes the parameters after a step of plain gradient descent at
-rate one, so that the difference to the start is the gradient, and the validation metrics. Then it runs the command
-line.
+Forked for two processes (tests/processes.py), imported for one. Writes the parameters after a step of plain gradient
+descent at rate one, so that the difference to the start is the gradient, and the validation metrics. Then it runs the
+command line, and ends in a fault of one process.
 """
 
 from __future__ import annotations
 
-import sys
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from torch.utils.data import DataLoader
 
 from clinclip import losses
 from clinclip.distributed import gather
+from clinclip.distributed import rank as get_rank
 from clinclip.module import ClinClipModule
 from clinclip.optim import WarmupConstant
 from clinclip.testing import random_batch, tiny_model
-from clinclip.types import Batch
+from clinclip.types import Batch, Embeddings, LossOutput
 
 SIZE = 8
 
@@ -43,7 +45,27 @@ def terms(case: str) -> tuple[dict, dict]:
     }, soft
 
 
-CASES = ("baseline", "own", "all")
+CASES = ("baseline", "own", "all", "one-sided", "uneven")
+
+
+def cut(case: str) -> int:
+    """Rows of the first of two processes."""
+    return 5 if case == "uneven" else SIZE // 2
+
+
+def training(case: str) -> Batch:
+    """The global batch: unequal numbers of negatable reports and of empty graphs on the two processes."""
+    batch = random_batch(size=SIZE, seed=3, negations=2, negatable=0.5, empty_graphs=0.3)
+    if case == "one-sided":
+        # the second process has nothing to negate and no graph at all
+        assert batch.negated is not None and batch.graph is not None
+        first = torch.arange(SIZE) < cut(case)
+        batch = replace(
+            batch,
+            negated=replace(batch.negated, valid=first[:, None].expand(-1, 2).clone()),
+            graph=replace(batch.graph, mask=batch.graph.mask & first[:, None]),
+        )
+    return batch
 
 
 def validation(world: int, rank: int) -> list[Batch]:
@@ -56,17 +78,9 @@ def validation(world: int, rank: int) -> list[Batch]:
     return [whole.rows(index[:3]), whole.rows(index[3:])]
 
 
-def run(case: str, world: int, rank: int) -> dict[str, torch.Tensor]:
-    """Parameters after one step, the loss, and the metrics of a case."""
-    model = tiny_model(embed_dim=8, seed=1).double()
-    own, soft = terms(case)
-    module = ClinClipModule(
-        model, own, soft, optimizer=lambda groups: torch.optim.SGD(groups, lr=1.0), schedule=WarmupConstant()
-    )
-    # unequal numbers of negatable reports and of empty graphs on the two processes
-    batch = random_batch(size=SIZE, seed=3, negations=2, negatable=0.5, empty_graphs=0.3)
-    here = batch.rows(slice(rank * SIZE // world, (rank + 1) * SIZE // world))
-    trainer = L.Trainer(
+def make_trainer(world: int) -> L.Trainer:
+    """One step, nothing written."""
+    return L.Trainer(
         accelerator="cpu",
         devices=world,
         strategy="ddp" if world > 1 else "auto",
@@ -79,6 +93,18 @@ def run(case: str, world: int, rank: int) -> dict[str, torch.Tensor]:
         use_distributed_sampler=False,
         log_every_n_steps=1,
     )
+
+
+def run(case: str, world: int, rank: int) -> dict[str, torch.Tensor]:
+    """Parameters after one step, the loss, and the metrics of a case."""
+    model = tiny_model(embed_dim=8, seed=1).double()
+    own, soft = terms(case)
+    module = ClinClipModule(
+        model, own, soft, optimizer=lambda groups: torch.optim.SGD(groups, lr=1.0), schedule=WarmupConstant()
+    )
+    start, stop = (0, SIZE) if world == 1 else ((0, cut(case)), (cut(case), SIZE))[rank]
+    here = training(case).rows(slice(start, stop))
+    trainer = make_trainer(world)
     trainer.fit(module, DataLoader([here], batch_size=None), DataLoader(validation(world, rank), batch_size=None))
     loss = gather(trainer.callback_metrics["train/loss/total"].reshape(1).double()).mean()
     numbers = {f"metric {k}": v for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
@@ -86,10 +112,29 @@ def run(case: str, world: int, rank: int) -> dict[str, torch.Tensor]:
     return {**weights, **numbers, "loss": loss}
 
 
-def main(out: str, *fit: str) -> None:
-    """Under torchrun: all cases, which process 0 writes; then ``clinclip fit`` with the further arguments."""
-    import os
+class Failing(losses.Contrastive):
+    """Raises on the second process, while the first one waits for it in a collective."""
 
+    def compute(self, embeddings: Embeddings, batch: Batch, targets: losses.Targets | None) -> LossOutput:
+        if get_rank() == 1:
+            raise OSError("the disk of process 1 is gone")
+        return super().compute(embeddings, batch, targets)
+
+
+def fail(world: int, note: Path) -> None:
+    """Train with a term that fails on one process; write down how it ended here, and end."""
+    start = time.monotonic()
+    module = ClinClipModule(tiny_model(embed_dim=8, seed=1), {"failing": Failing()}, schedule=WarmupConstant())
+    try:
+        make_trainer(world).fit(module, DataLoader([training("own").rows(slice(0, 4))], batch_size=None))
+    except BaseException as error:
+        note.write_text(f"{time.monotonic() - start}\n{type(error).__name__}: {error}")
+    # the connections close with the process: that is what the others notice
+    os._exit(0)
+
+
+def main(out: str, *fit: str) -> None:
+    """All cases, which process 0 writes; then ``clinclip fit`` with the further arguments; then a fault."""
     from clinclip.cli import main as command_line
 
     torch.set_num_threads(1)
@@ -99,7 +144,4 @@ def main(out: str, *fit: str) -> None:
         torch.save(results, Path(out))
     if fit and command_line(["fit", *fit]):
         raise SystemExit("clinclip fit failed")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    fail(world, Path(out).with_name(f"fault-{rank}"))

@@ -12,6 +12,7 @@ import torch
 from clinclip.export.checkpoint import load_model
 from clinclip.testing import tiny_manifest, tiny_model
 from tests.ddp_worker import CASES, run
+from tests.processes import check_ranks
 
 ROOT = Path(__file__).parent.parent
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -44,7 +45,7 @@ def launch(*command: str) -> None:
 def root(tmp_path_factory) -> Path:
     """The folder in which two processes have left their results: one launch, because starting costs the most."""
     root = tmp_path_factory.mktemp("ddp")
-    launch("tests.ddp_worker", str(root / "two.pt"), *fit_options(root))
+    check_ranks("tests.ddp_worker:main", (2,), str(root / "two.pt"), *fit_options(root))
     return root
 
 
@@ -87,6 +88,14 @@ def check_run(root: Path) -> None:
 @pytest.mark.ddp
 def test_the_command_line_trains_on_two_processes(root) -> None:
     check_run(root)
+
+
+@pytest.mark.ddp
+def test_a_fault_on_one_process_ends_all_with_the_cause(root) -> None:
+    seconds, errors = zip(*((root / f"fault-{rank}").read_text().split("\n", 1) for rank in (0, 1)), strict=True)
+    assert max(map(float, seconds)) < 120
+    assert errors[1] == "OSError: the disk of process 1 is gone"
+    assert "peer" in errors[0]  # the other one does not wait for ever: its connection was closed
 
 
 @pytest.mark.ddp
