@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError, Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -37,6 +38,8 @@ clinclip.losses.load_all()
 INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
 IMAGE_ENCODER, TEXT_ENCODER = "model.model.init_args.image_encoder", "model.model.init_args.text_encoder"
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
+#: what --ckpt_path may be besides a file: Lightning looks it up itself
+CHECKPOINT_WORDS = ("last", "best", "hpc", "registry", "null")
 #: a source inside soft targets, which jsonargparse cannot reach: a mapping inside a class inside a mapping
 SOURCE_OPTION = re.compile(r"--model\.targets\.(\w+)\.(?:init_args\.)?sources\.([\w.]+)=(.*)", re.DOTALL)
 #: lines of a parser error that say nothing to a user
@@ -191,6 +194,11 @@ def _with_checkpoint(args: list[str], file: Path) -> list[str]:
     """
     given = [a.partition("=")[2] for a in args if a.startswith("--ckpt_path=")]
     given += [b for a, b in pairwise(args) if a == "--ckpt_path"]
+    if given and given[-1] not in CHECKPOINT_WORDS and "://" not in given[-1] and not Path(given[-1]).exists():
+        raise ConfigError(
+            f"--ckpt_path={given[-1]}: no such file. Allowed: a checkpoint written by clinclip fit (*.ckpt below "
+            "trainer.default_root_dir), or one of last, best, hpc"
+        )
     if not given or not Path(given[-1]).is_file() or args[0] not in SUBCOMMANDS:
         return args
     content = read_checkpoint(given[-1])
@@ -210,6 +218,11 @@ def main(argv: list[str] | None = None) -> int:
         build(argv)
     except ArgumentError as error:
         print(f"clinclip {argv[0] if argv else ''}: {_unreadable(argv) or explain(str(error))}", file=sys.stderr)
+        return 2
+    except MisconfigurationException as error:
+        # Lightning's own word for a wrong option; no bug, so no traceback
+        hint = " Without a GPU: --trainer.accelerator=cpu" if "backend" in str(error) else ""
+        print(f"clinclip {argv[0] if argv else ''}: {error}{hint}", file=sys.stderr)
         return 2
     return 0
 
@@ -242,6 +255,11 @@ def explain(message: str) -> str:
     if "arguments are required" in text:
         names = re.sub(rf"\b(?:{'|'.join(SUBCOMMANDS)})\.", "", text)
         return f"{names}. Give a configuration, e.g. --config configs/default.yaml, or these options"
+    single = re.search(r"key \"([\w.]+)\":\s+Expected a <class 'list'>\. Got value: (\S+)", text)
+    if single:
+        return f"{text}. A list needs brackets: --{single[1]}='[{single[2]}]'"
+    if "No module named" in text:
+        return f"{text}\nA file of your own must be where Python looks: PYTHONPATH=FOLDER clinclip ..."
     wrong_class = re.search(r"import path string: (\w+)", text)
     if wrong_class:
         return f"{text}{_closest(wrong_class[1], _class_names())} Give a short name of clinclip or a class path"

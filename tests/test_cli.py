@@ -210,9 +210,14 @@ def test_environment_variables_set_options(config, capsys, monkeypatch) -> None:
         ("--data.graph=true", ["Did you mean 'data.graphs'"]),
         ("--model.losses.more=Contrastve", ["Did you mean 'Contrastive'"]),
         ("--model.losses.graph.weight=heavy", ["weight", "heavy"]),
+        ("--model.losses.mine=no_such_file.Loss", ["No module named 'no_such_file'", "PYTHONPATH"]),
+        ("--trainer.accelerator=gpu", ["--trainer.accelerator=cpu"]),
+        ("--data.manifests=folder", ["--data.manifests='[folder]'"]),
     ],
 )
 def test_misspelled_options_are_explained(config, capsys, option, words) -> None:
+    if option.endswith("=gpu") and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
     assert main(["fit", "--config", str(config), option]) == 2
     error = capsys.readouterr().err
     assert error.startswith("clinclip fit: ")
@@ -249,6 +254,7 @@ def test_an_unknown_key_in_a_file_is_explained(config, capsys) -> None:
         ("--model.model.image_encoder.image_size=64", ConfigError, "data.image_size=32"),
         ("--model.targets.default.sources.other.weight=2", ConfigError, "has no 'other'"),
         ("--data.max_tokens=600", ConfigError, "512 positions"),
+        ("--ckpt_path=none.ckpt", ConfigError, r"--ckpt_path=none\.ckpt: no such file"),
     ],
 )
 def test_contradictions_fail_before_training(config, option, error, words) -> None:
