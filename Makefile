@@ -61,7 +61,7 @@ bench: $(BENCH_STAMP)  ## print speed and memory ratios against named alternativ
 demo: install  ## phantom studies -> prepare -> train -> evaluate, in about ten minutes on two cores
 	$(BIN)/python -m clinclip demo --out demo
 
-ablation: install  ## nine rows by three seeds on phantom studies: about 70 minutes on two cores; can be interrupted
+ablation: install  ## nine rows by three seeds on phantom studies: about 70 minutes on two idle cores; can be interrupted
 	$(BIN)/python -m clinclip ablate run --out runs/ablation
 
 ablation-quick: install  ## the same with one seed and few studies, in under ten minutes
