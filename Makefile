@@ -22,8 +22,8 @@ FIND_UV := if command -v uv >/dev/null 2>&1; then UV="uv"; \
  else [ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; UV="$(BIN)/uv"; fi
 
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' || { \
-	 echo "clinclip needs Python 3.11 or 3.12; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make install PYTHON=python3.12"; \
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 12))' || { \
+	 echo "clinclip is tested on Python 3.11; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make install PYTHON=python3.11"; \
 	 exit 1; }
 	@command -v uv >/dev/null 2>&1 || $(PYTHON) -m uv --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@set -e; $(FIND_UV); \
