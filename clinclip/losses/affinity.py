@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from clinclip.distributed import Shard
-from clinclip.losses.factors import Closed, Factor, clear_pairs
+from clinclip.losses.closed import Closed
+from clinclip.losses.factors import Factor, clear_pairs
 
 Form = Literal["mixed", "added"]
 

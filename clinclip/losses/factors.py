@@ -3,8 +3,8 @@
 A factor holds the *factors* of an affinity (embeddings, label classes, ids, thresholds), never the matrix. Two kinds:
 
 - tiled factors compute a block from their vectors on demand (text, graph, correlation, softmax teacher);
-- closed-form factors (:class:`Closed`) also multiply with a matrix without ever forming a block (label classes, ids,
-  linear products): the target part of a loss then costs O(N r D) instead of O(N^2 D).
+- closed-form factors (:mod:`clinclip.losses.closed`) also multiply with a matrix without ever forming a block (label
+  classes, ids, linear products): the target part of a loss then costs O(N r D) instead of O(N^2 D).
 
 Only ``torch`` is needed. Coordinates are those of the global batch; row i and column i are the same study. Values of a
 block on the pair (i, i) are ignored: :meth:`Factor.pair` says what stands there.
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -79,29 +78,6 @@ class Factor(ABC):
     def logs(self) -> dict[str, Tensor]:
         """Detached scalars worth reporting."""
         return {}
-
-
-class Closed(Factor):
-    """An affinity of the form ``E_rows C E_cols^T`` with narrow E: products with it never form a block.
-
-    ``A_r @ V`` is ``expand(mix(collect(V)))``; a direction of 1 asks for A_c.
-    """
-
-    @abstractmethod
-    def collect(self, values: Tensor, where: slice, rows: bool) -> Tensor:
-        """``E[where]^T values``: (m, D) -> (K, D), with E_rows if ``rows`` else E_cols."""
-
-    def mix(self, code: Tensor, direction: int, transposed: bool) -> Tensor:
-        """``C @ code``, or ``C^T @ code``: (K, D) -> (K, D)."""
-        return code
-
-    @abstractmethod
-    def expand(self, code: Tensor, where: slice, rows: bool) -> Tensor:
-        """``E[where] @ code``: (K, D) -> (m, D), with E_rows if ``rows`` else E_cols."""
-
-    @abstractmethod
-    def own(self, direction: int) -> Tensor:
-        """What the product form puts on the pairs, (N,) or scalar; callers take it away again."""
 
 
 def block_sums(factor: Factor, shard: Shard) -> tuple[Tensor, Tensor]:
@@ -270,186 +246,6 @@ class Softmax(Factor):
     def sums(self, shard: Shard) -> tuple[Tensor, Tensor]:
         forward, backward = self.pair()
         return 1 - forward, 1 - backward
-
-
-class Table(Closed):
-    """A_ij looked up by the classes of i and j: exact for label vectors, of which a batch has few distinct ones.
-
-    Args:
-        row_class: int64 (N,).
-        col_class: int64 (N,).
-        table: float (K, K), at least 0.
-        table_back: the table of the direction column -> rows, (K, K) indexed [row class, column class]; None: the same.
-    """
-
-    def __init__(self, row_class: Tensor, col_class: Tensor, table: Tensor, table_back: Tensor | None = None) -> None:
-        self.row_class, self.col_class = row_class, col_class
-        self.tables = (table, table if table_back is None else table_back)
-        self.symmetric = row_class is col_class and table_back is None
-
-    @property
-    def size(self) -> int:
-        return self.row_class.shape[0]
-
-    @property
-    def device(self) -> torch.device:
-        return self.row_class.device
-
-    def select(self, index: Tensor) -> Self:
-        new = object.__new__(type(self))
-        vars(new).update(vars(self))
-        new.row_class = self.row_class[index]
-        new.col_class = new.row_class if self.col_class is self.row_class else self.col_class[index]
-        return new
-
-    def block(self, rows: slice, cols: slice) -> tuple[Tensor, Tensor]:
-        forward, backward = (table[self.row_class[rows]][:, self.col_class[cols]] for table in self.tables)
-        return forward, forward if self.tables[0] is self.tables[1] else backward
-
-    def own(self, direction: int) -> Tensor:
-        return self.tables[direction][self.row_class, self.col_class]
-
-    def sums(self, shard: Shard) -> tuple[Tensor, Tensor]:
-        forward, backward = self.tables
-        columns = torch.bincount(self.col_class, minlength=len(forward)).to(forward.dtype)
-        rows = torch.bincount(self.row_class, minlength=len(forward)).to(forward.dtype)
-        return (
-            (forward @ columns)[self.row_class] - self.own(0),
-            (backward.T @ rows)[self.col_class] - self.own(1),
-        )
-
-    def collect(self, values: Tensor, where: slice, rows: bool) -> Tensor:
-        classes = self.row_class if rows else self.col_class
-        return values.new_zeros(len(self.tables[0]), values.shape[1]).index_add_(0, classes[where], values)
-
-    def mix(self, code: Tensor, direction: int, transposed: bool) -> Tensor:
-        table = self.tables[direction]
-        return (table.T if transposed else table) @ code
-
-    def expand(self, code: Tensor, where: slice, rows: bool) -> Tensor:
-        return code[(self.row_class if rows else self.col_class)[where]]
-
-
-class SoftmaxTable(Table):
-    """A_r = softmax over columns of a table of logits, A_c = softmax over rows, by the classes' counts.
-
-    Args:
-        row_class: int64 (N,).
-        col_class: int64 (N,).
-        logits: float (K, K) indexed [row class, column class].
-    """
-
-    def __init__(self, row_class: Tensor, col_class: Tensor, logits: Tensor) -> None:
-        super().__init__(row_class, col_class, logits)
-        self.logits = logits
-
-    def fit(self, shard: Shard) -> SoftmaxTable:
-        count = len(self.logits)
-        columns = torch.bincount(self.col_class, minlength=count).to(self.logits.dtype).log()
-        rows = torch.bincount(self.row_class, minlength=count).to(self.logits.dtype).log()
-        fitted = SoftmaxTable(self.row_class, self.col_class, self.logits)
-        fitted.tables = (
-            (self.logits - (self.logits + columns[None, :]).logsumexp(1, keepdim=True)).exp(),
-            (self.logits - (self.logits + rows[:, None]).logsumexp(0, keepdim=True)).exp(),
-        )
-        return fitted
-
-    def pair(self) -> tuple[Tensor, Tensor]:
-        return self.own(0), self.own(1)
-
-
-class Equal(Closed):
-    """A_ij = 1 where i and j carry the same id.
-
-    Args:
-        ids: int64 (N,).
-        valid: bool (N,); an invalid row equals nothing. None: all valid.
-        dtype: of the blocks and sums.
-    """
-
-    def __init__(self, ids: Tensor, valid: Tensor | None = None, dtype: torch.dtype = torch.float32) -> None:
-        _, group, count = ids.unique(return_inverse=True, return_counts=True)
-        if valid is not None:
-            count = torch.bincount(group[valid], minlength=len(count))
-        # ids that stand alone equal nothing: they share the last number, which means "no group"
-        shared = count > 1
-        self.groups = int(shared.sum())
-        number = torch.full_like(count, self.groups)
-        number[shared] = torch.arange(self.groups, device=ids.device)
-        self.group = number[group]
-        if valid is not None:
-            self.group = self.group.masked_fill(~valid, self.groups)
-        self.dtype = dtype
-
-    @property
-    def size(self) -> int:
-        return self.group.shape[0]
-
-    @property
-    def device(self) -> torch.device:
-        return self.group.device
-
-    def select(self, index: Tensor) -> Equal:
-        return Equal(self.group[index], self.group[index] < self.groups, self.dtype)
-
-    def block(self, rows: slice, cols: slice) -> tuple[Tensor, Tensor]:
-        mine = self.group[rows][:, None]
-        same = ((mine == self.group[cols][None, :]) & (mine < self.groups)).to(self.dtype)
-        return same, same
-
-    def sums(self, shard: Shard) -> tuple[Tensor, Tensor]:
-        others = (torch.bincount(self.group)[self.group] - 1).to(self.dtype) * self.own(0)
-        return others, others
-
-    def collect(self, values: Tensor, where: slice, rows: bool) -> Tensor:
-        total = values.new_zeros(self.groups + 1, values.shape[1]).index_add_(0, self.group[where], values)
-        total[-1] = 0.0
-        return total
-
-    def expand(self, code: Tensor, where: slice, rows: bool) -> Tensor:
-        return code[self.group[where]]
-
-    def own(self, direction: int) -> Tensor:
-        return (self.group < self.groups).to(self.dtype)
-
-
-class Linear(Closed):
-    """A = L L^T off the pairs, for factors whose products are never negative (label vectors).
-
-    Args:
-        factor: L, float (N, r), at least 0.
-    """
-
-    def __init__(self, factor: Tensor) -> None:
-        self.factor = factor
-
-    @property
-    def size(self) -> int:
-        return self.factor.shape[0]
-
-    @property
-    def device(self) -> torch.device:
-        return self.factor.device
-
-    def select(self, index: Tensor) -> Linear:
-        return Linear(self.factor[index])
-
-    def block(self, rows: slice, cols: slice) -> tuple[Tensor, Tensor]:
-        affinity = self.factor[rows] @ self.factor[cols].T
-        return affinity, affinity
-
-    def sums(self, shard: Shard) -> tuple[Tensor, Tensor]:
-        total = self.factor @ self.factor.sum(0) - self.factor.square().sum(1)
-        return total, total
-
-    def collect(self, values: Tensor, where: slice, rows: bool) -> Tensor:
-        return self.factor[where].T @ values
-
-    def expand(self, code: Tensor, where: slice, rows: bool) -> Tensor:
-        return self.factor[where] @ code
-
-    def own(self, direction: int) -> Tensor:
-        return self.factor.square().sum(1)
 
 
 class Matrix(Factor):

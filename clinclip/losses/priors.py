@@ -13,8 +13,9 @@ from torch import Tensor
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
 from clinclip.findings import ENCODINGS
+from clinclip.losses.closed import SoftmaxTable
 from clinclip.losses.dense import compute_dtype
-from clinclip.losses.factors import Correlation, Factor, Softmax, SoftmaxTable
+from clinclip.losses.factors import Correlation, Factor, Softmax
 from clinclip.losses.similarity import Cosine, Dot
 from clinclip.losses.sources import (
     MAX_CLASSES,

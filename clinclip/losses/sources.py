@@ -14,8 +14,9 @@ from torch import Tensor
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
 from clinclip.findings import ENCODINGS
+from clinclip.losses.closed import Linear, Table
 from clinclip.losses.dense import compute_dtype
-from clinclip.losses.factors import Factor, Gated, Linear, Table
+from clinclip.losses.factors import Factor, Gated
 from clinclip.losses.gates import FixedGate, Gate, QuantileGate
 from clinclip.losses.similarity import Cosine, Overlap, Similarity
 from clinclip.losses.targets import TargetSource

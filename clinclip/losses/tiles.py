@@ -113,34 +113,31 @@ class Tiles(ABC):
         return forward.mul_(u[rows][:, None]).add_(backward.mul_(v[cols][None, :]))
 
     def closed_form(self, u: Tensor, v: Tensor) -> None:
-        """Subtract the soft part of the affinities in product form: O(N K D), no tile."""
+        """Subtract the soft part of the affinities in product form: O(N K D), no tile.
+
+        ``sum_j coef_ij y_j = u_i (A_r y)_i + (A_c (v y))_i``, and for the columns ``(A_r' (u x))_j + v_j (A_c' x)_j``.
+        """
         if self.affinity is None or not self.affinity.closed or not len(self.x):
             return
-        x, y, here, offset = self.x, self.y, self.here, self.here.start
+        x, y, here = self.x, self.y, self.here
+        row_weights, col_weights = torch.stack([u, torch.ones_like(u)]), torch.stack([torch.ones_like(v), v])
         for weight, factor in self.affinity.closed:
             own = [part.expand(len(y))[here] for part in (factor.own(0).to(x), factor.own(1).to(x))]
-            pair = weight * (own[0] * u + own[1] * v[here])
-            forward = accumulate(factor.collect(y[c], c, False) for c in self.col_tiles())
-            backward = accumulate(factor.collect(y[c] * v[c][:, None], c, False) for c in self.col_tiles())
-            forward, backward = factor.mix(forward, 0, False), factor.mix(backward, 1, False)
+            pair = (weight * (own[0] * u + own[1] * v[here]))[:, None]
+            codes = factor.mix(factor.collect(y, slice(0, len(y)), False, col_weights), False) * weight
             for rows in self.row_tiles():
-                where = slice(rows.start + offset, rows.stop + offset)
-                pull = factor.expand(forward, where, True) * u[rows][:, None] + factor.expand(backward, where, True)
-                pull = pull.mul_(weight).sub_(pair[rows][:, None] * y[where])
+                where = slice(rows.start + here.start, rows.stop + here.start)
+                pull = factor.expand(codes, where, True, row_weights[:, rows])
+                pull.addcmul_(pair[rows], y[where], value=-1.0)
                 self.cross[rows] += self.scale * (x[rows] * pull).sum(1)
                 if self.want:
                     self.dx[rows] -= pull
             if not self.want:
                 continue
-            spans = [(rows, slice(rows.start + offset, rows.stop + offset)) for rows in self.row_tiles()]
-            forward = accumulate(factor.collect(x[r] * u[r][:, None], where, True) for r, where in spans)
-            backward = accumulate(factor.collect(x[r], where, True) for r, where in spans)
-            forward, backward = factor.mix(forward, 0, True), factor.mix(backward, 1, True)
+            codes = factor.mix(factor.collect(x, here, True, row_weights), True) * (-weight * self.scale)
             for cols in self.col_tiles():
-                push = factor.expand(forward, cols, False) + factor.expand(backward, cols, False) * v[cols][:, None]
-                self.dy[cols] -= push.mul_(weight * self.scale)
-            for rows, where in spans:
-                self.dy[where] += x[rows] * (pair[rows] * self.scale)[:, None]
+                self.dy[cols] += factor.expand(codes, cols, False, col_weights[:, cols])
+            self.dy[here].addcmul_(x, pair * self.scale)
 
     # --- extra columns ----------------------------------------------------------------------------------------------
 

@@ -60,15 +60,19 @@ def gated_factors(data: Inputs) -> list[tuple[float, Factor]]:
     shard = Shard.local(n)
     gate = QuantileGate()
     text, graph = Cosine(data.text.detach(), normalised=True), Cosine(data.graph, normalised=True)
-    unit = F.normalize(data.labels, dim=-1)
-    distinct, (classes,) = label_classes(unit)
-    theta = torch.tensor(0.5)
-    table = Gated(Cosine(distinct, normalised=True), theta).block(slice(0, len(distinct)), slice(0, len(distinct)))[0]
     return [
         (1.0, Gated(text, gate.threshold(text, None, shard))),
-        (1.0, LabelTable(classes, classes, table, theta)),
+        (1.0, clinical_table(data.labels, 0.5)),
         (1.0, Gated(graph, gate.threshold(graph, None, shard))),
     ]
+
+
+def clinical_table(labels: Tensor, theta: float) -> LabelTable:
+    """The gated cosine of label vectors by a table over the distinct ones, as the target source makes it."""
+    distinct, (classes,) = label_classes(F.normalize(labels, dim=-1))
+    gate = torch.tensor(theta)
+    table = Gated(Cosine(distinct, normalised=True), gate).block(slice(0, len(distinct)), slice(0, len(distinct)))[0]
+    return LabelTable(classes, classes, table, gate)
 
 
 def openclip_teacher(data: Inputs) -> Tensor:
@@ -138,6 +142,7 @@ __all__ = [
     "MIX",
     "TAU",
     "Inputs",
+    "clinical_table",
     "dense_gated",
     "dense_teacher",
     "gated_factors",
