@@ -11,14 +11,17 @@ from clinclip.distributed import Shard
 from clinclip.losses import SoftTargets, TargetSource
 from clinclip.losses.tiled import tiled_sigmoid, tiled_softmax
 from tests.losses import reference
-from tests.losses.problems import CANDIDATES, CASES, SOURCES, assert_close, gradients, loss_of, problem
+from tests.losses.problems import CANDIDATES, CASES, MIXTURES, SOURCES, assert_close, gradients, loss_of, problem
 
 MIX = 0.4
 
 
+# every source against the columns of all rows, every mixture against every candidate source
+PAIRS = [(case, "all") for case in SOURCES] + [(case, candidates) for case in MIXTURES for candidates in CANDIDATES]
+
+
 @pytest.mark.parametrize("criterion", ["softmax", "sigmoid"])
-@pytest.mark.parametrize("candidates", CANDIDATES)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("case", "candidates"), PAIRS)
 def test_loop_dense_and_tiled(case: str, candidates: str, criterion: str) -> None:
     sources, form, normalize = CASES[case]
     batch, e = problem()
@@ -137,8 +140,9 @@ def test_gradcheck(case: str, criterion: str) -> None:
 # --- single precision -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("criterion", ["softmax", "sigmoid"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("case", "criterion"), [*((case, "softmax") for case in CASES), *((case, "sigmoid") for case in MIXTURES)]
+)
 def test_single_precision_keeps_five_digits(case: str, criterion: str) -> None:
     sources, form, normalize = CASES[case]
     soft = SoftTargets(sources, MIX, form, normalize)  # type: ignore[arg-type]
