@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 
 import pytest
@@ -124,13 +125,24 @@ def test_any_text_gives_a_valid_graph(text: str) -> None:
     assert all(0 <= r.head < len(graph) and 0 <= r.tail < len(graph) and r.head != r.tail for r in graph.relations)
 
 
+def fastest(text: str) -> float:
+    """CPU seconds of the fastest of three builds; collecting the whole test run's garbage is no part of them."""
+    seconds = []
+    for _ in range(3):
+        gc.collect()
+        gc.disable()
+        try:
+            start = time.process_time()
+            build_graph(text)
+            seconds.append(time.process_time() - start)
+        finally:
+            gc.enable()
+    return min(seconds)
+
+
 def test_run_time_is_linear() -> None:
     unit = "There is a small left pleural effusion, and bibasilar atelectasis without pneumothorax "
     for text in (unit, unit + ". "):
         small, large = 200, 1600  # times the unit: 2,400 and 19,200 words
-        seconds = []
-        for size in (small, large):
-            start = time.process_time()
-            build_graph(text * size)
-            seconds.append(time.process_time() - start)
+        seconds = [fastest(text * size) for size in (small, large)]
         assert seconds[1] < 3 * (large / small) * max(seconds[0], 0.02)

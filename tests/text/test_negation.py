@@ -272,13 +272,17 @@ def test_half_of_a_compound_goes() -> None:
     "unit", ["There is a left effusion and edema, but no pneumothorax. ", "effusion and edema, ", "a b "]
 )
 def test_run_time_is_linear_up_to_20000_words(unit: str) -> None:
-    seconds = []
-    for words in (2_500, 20_000):
+    def fastest(words: int) -> float:
         text = unit * (words // len(unit.split()))
-        start = time.process_time()
-        next(attempt_negations(text, seed=1))
-        next(attempt_omissions(text, seed=1))
-        seconds.append(time.process_time() - start)
+        seconds = []
+        for _ in range(3):
+            start = time.process_time()
+            next(attempt_negations(text, seed=1))
+            next(attempt_omissions(text, seed=1))
+            seconds.append(time.process_time() - start)
+        return min(seconds)
+
+    seconds = [fastest(words) for words in (2_500, 20_000)]
     assert seconds[1] < 24 * max(seconds[0], 0.05)
 
 
