@@ -171,7 +171,7 @@ def _toy_report(found: dict[str, bool]) -> dict[str, str]:
     sentences = {f: _TOY[f][0] if there else _TOY[f][1] for f, there in found.items()}
     text = " ".join(sentences.values())
     labels = [int(found.get(f, False)) if f in found else -2 for f in FINDINGS]
-    negations, omissions = [], []
+    negations, omissions, swaps = [], [], []
     for finding, there in found.items():
         if not there:
             continue
@@ -179,11 +179,21 @@ def _toy_report(found: dict[str, bool]) -> dict[str, str]:
         for kind, column in (("train", 1), ("eval", 2)):
             edited = " ".join({**sentences, finding: _TOY[finding][column]}.values())
             negations.append(
-                {"text": edited, "finding": finding, "template": kind, "templates": kind, "labels": without}
+                {
+                    "text": edited,
+                    "kind": "negate",
+                    "finding": finding,
+                    "template": kind,
+                    "templates": kind,
+                    "labels": without,
+                }
             )
         rest = " ".join(v for f, v in sentences.items() if f != finding)
         unsaid = [-2 if f == finding else code for f, code in zip(FINDINGS, labels, strict=True)]
-        omissions.append({"text": rest, "finding": finding, "template": "omit", "templates": "eval", "labels": unsaid})
+        twin = {"finding": finding, "template": None, "templates": None}
+        omissions.append({**twin, "text": rest, "kind": "omit", "labels": unsaid})
+        if finding == "Pleural Effusion":
+            swaps.append({**twin, "text": text.replace("left", "right"), "kind": "swap_side", "labels": labels})
     entities, start = [], 0
     for finding, sentence in sentences.items():
         entities.append([start, start + len(sentence) - 1, 1 if found[finding] else 3])
@@ -193,6 +203,7 @@ def _toy_report(found: dict[str, bool]) -> dict[str, str]:
         "text": text,
         "negations": json.dumps(negations),
         "omissions": json.dumps(omissions),
+        "swaps": json.dumps(swaps),
         "graph": json.dumps({"entities": entities, "relations": relations}),
     }
 

@@ -111,12 +111,13 @@ def _section(title: str, about: str, *parts: str) -> str:
 
 def _cards(summary: Summary) -> str:
     totals = np.asarray(list(summary.splits.values())).sum(axis=0)
-    negated, _, graphs, reports = summary.twins
+    negated, _, swapped, graphs, reports = summary.twins
     cards = [(f"{n:,}", name) for n, name in zip(totals.tolist(), ("images", "studies", "patients"), strict=True)]
     if reports:
         cards += [
             (f"{int(np.median(summary.words))}", "words in the median report"),
             (f"{negated / reports:.0%}", "of reports can be negated"),
+            (f"{swapped / reports:.0%}", "have a twin with a wrong side, severity or finding"),
             (f"{graphs / reports:.0%}", "of reports have a graph"),
         ]
     return (

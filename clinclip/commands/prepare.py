@@ -129,6 +129,10 @@ def _common(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--verify", action="store_true", help="read cached images again that do not match their checksum")
     sub.add_argument("--workers", type=int, default=0, help="processes (default: the cores of this job)")
     sub.add_argument("--negations", type=int, default=4, help="negated twins of a report (default: %(default)s)")
+    sub.add_argument(
+        "--swaps", type=int, default=1,
+        help="twins of a report with a wrong side, a wrong severity, a wrong finding, of each (default: %(default)s)",
+    )  # fmt: skip
     sub.add_argument("--seed", type=int, default=0, help="of the split and of the negations (default: %(default)s)")
     sub.add_argument("--quiet", action="store_true", help="no progress bars")
 
@@ -157,7 +161,7 @@ def build_options(args: argparse.Namespace) -> BuildOptions:
         workers=args.workers if args.workers > 0 else available_cores(),
         split_seed=args.seed,
         fractions=fractions,  # type: ignore[arg-type]  # its length is checked by BuildOptions
-        annotate=AnnotateOptions(negations=args.negations, seed=args.seed),
+        annotate=AnnotateOptions(negations=args.negations, swaps=args.swaps, seed=args.seed),
         shard=_shard(args.shard),
         refuse_shared_images=hasattr(args, "allow_shared_images") and not args.allow_shared_images,
         verify=args.verify,

@@ -34,11 +34,13 @@ class AnnotateOptions:
     Attributes:
         negations: negated twins a report with the training templates, at most.
         eval_negations: negated twins with the evaluation templates, at most.
+        swaps: twins of each further kind (wrong side, severity, finding), at most.
         seed: of the choice of finding and template.
     """
 
     negations: int = 4
     eval_negations: int = 1
+    swaps: int = 1
     seed: int = 0
 
 
@@ -51,6 +53,7 @@ def _annotate_chunk(texts: Sequence[str], options: AnnotateOptions) -> list[Repo
             seed=options.seed,
             negations=options.negations,
             eval_negations=options.eval_negations,
+            swaps=options.swaps,
         )
         for text in texts
     ]

@@ -261,7 +261,7 @@ def _annotate(source: Source, out: Path, options: BuildOptions, progress: bool) 
     annotations = [found[text] for text in frame["text"]]
     labels = np.asarray([[a["labels"][name] for name in READ_COLUMNS] for a in annotations], dtype=np.int8)
     columns: dict[str, Any] = {name: labels[:, i] for i, name in enumerate(READ_COLUMNS)}
-    for name in ("assertions", "negations", "omissions", "graph"):
+    for name in ("assertions", "negations", "omissions", "swaps", "graph"):
         columns[name] = [a[name] or (EMPTY_GRAPH if name == "graph" else "[]") for a in annotations]
     source.frame = frame.assign(**columns)
     studies = frame.drop_duplicates("study_id")
@@ -274,5 +274,6 @@ def _annotate(source: Source, out: Path, options: BuildOptions, progress: bool) 
         "distinct": len(found),
         "with_negation": sum(a["negations"] != "[]" for a in found.values()),
         "with_omission": sum(a["omissions"] != "[]" for a in found.values()),
+        "with_swap": sum(a["swaps"] != "[]" for a in found.values()),
         "discarded_edits": dict(discarded.most_common()),
     }

@@ -65,8 +65,12 @@ def _negation_batch(edits: Edits, picks: np.ndarray, report: np.ndarray, store: 
 def train_negations(
     records: Records, rows: np.ndarray, report: np.ndarray, count: int, store: TokenStore, seed: int, epoch: int
 ) -> NegationBatch:
-    """``count`` different twins of each report, drawn anew every epoch; fewer where the report has fewer."""
-    edits = records.negations
+    """``count`` different twins of each report, drawn anew every epoch; fewer where the report has fewer.
+
+    Of several kinds, each that the report has is equally likely to come first, and none comes twice before all have
+    come once: the four negated twins of a report do not crowd out its one with the wrong side.
+    """
+    edits = records.train_edits
     assert edits is not None
     picks = np.full((len(rows), count), -1, dtype=np.int64)
     for i, row in enumerate(rows):
@@ -74,6 +78,11 @@ def train_negations(
         if available:
             key = int(records.sample[row]) * 64 + np.arange(available)
             order = np.argsort(draws.words(seed, epoch, draws.NEGATION_CHOICE, key), kind="stable")
+            kind = edits.kind[begin + order]
+            if kind.min() < kind.max():
+                turn = np.asarray([np.count_nonzero(kind[:n] == k) for n, k in enumerate(kind)])
+                rank = draws.words(seed, epoch, draws.EDIT_KIND_CHOICE, int(records.sample[row]) * 8 + kind)
+                order = order[np.lexsort((rank, turn))]
             take = order[:count]
             picks[i, : len(take)] = begin + take
     return _negation_batch(edits, picks, report, store)

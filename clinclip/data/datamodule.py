@@ -27,6 +27,7 @@ from clinclip.data.views import parse_views
 from clinclip.distributed import rank, world_size
 from clinclip.errors import CheckpointError, ConfigError, ManifestError
 from clinclip.images import ImageTransform
+from clinclip.text.types import EDIT_KINDS
 
 if TYPE_CHECKING:
     from clinclip.text.tokens import Tokenizer
@@ -58,7 +59,10 @@ class CXRDataModule(pl.LightningDataModule):
             text encoder must be the matching one. None is "tiny"; the command line fills in the text encoder's name.
         vocab_size: size of the "tiny" vocabulary.
         max_tokens: longer texts are cut there.
-        negations: K, negated reports a sample in training batches.
+        negations: K, negated reports (or other edited twins) a sample in training batches.
+        edits: kinds of those twins: "negate" (a finding denied), "omit" (left out), "swap_side", "swap_severity",
+            "swap_finding" (stated wrongly). Of several, K are drawn every epoch, each kind that a report has with the
+            same chance. None is negate alone.
         graphs: add report graphs.
         max_nodes: nodes of a graph beyond this many are dropped and counted.
         labels: source of ``Batch.labels``: "table" (the publisher's), "read" (by clinclip from the report), or "auto":
@@ -93,6 +97,7 @@ class CXRDataModule(pl.LightningDataModule):
         vocab_size: int = 2048,
         max_tokens: int = 256,
         negations: int = 0,
+        edits: list[str] | None = None,
         graphs: bool = False,
         max_nodes: int = 64,
         labels: str = "auto",
@@ -120,6 +125,13 @@ class CXRDataModule(pl.LightningDataModule):
                 raise ConfigError(f"data.{name}={value}: must be at least 1")
         if negations < 0:
             raise ConfigError(f"data.negations={negations}: must be 0 or more")
+        for kind in edits or ():
+            _check_choice("edits", kind, EDIT_KINDS)
+        if edits is not None and (not edits or not negations):
+            raise ConfigError(
+                f"data.edits={edits!r} with data.negations={negations}: set data.negations to the number of twins a "
+                "report (1 or more), or leave data.edits out"
+            )
         if sections != "text" and (negations or graphs):
             raise ConfigError(
                 f"data.sections={sections!r} together with data.negations={negations}, data.graphs={graphs}: negated "
@@ -138,6 +150,8 @@ class CXRDataModule(pl.LightningDataModule):
         self.vocab_size = vocab_size
         self.max_tokens = max_tokens
         self.negations = negations
+        # in the order of the table, each once: one spelling for one choice
+        self.edits = tuple(kind for kind in EDIT_KINDS if kind in (edits or ("negate",))) if negations else ()
         self.graphs = graphs
         self.max_nodes = max_nodes
         self.labels = labels
@@ -229,9 +243,7 @@ class CXRDataModule(pl.LightningDataModule):
         tokenizer = self.tokenizer_
         assert tokenizer is not None
         views = None if self.views is None else tuple(sorted(self.views))
-        options = PlanOptions(
-            roles, views, self.sections, self.negations > 0, self.graphs, self.max_nodes, self.max_tokens
-        )
+        options = PlanOptions(roles, views, self.sections, self.edits, self.graphs, self.max_nodes, self.max_tokens)
         if not self.cache_tokens:
             return plans.make(self.manifests, options, tokenizer)
         path = plans.path_of(self._kept, self.manifests, options, tokenizer)

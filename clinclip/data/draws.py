@@ -13,7 +13,7 @@ import numpy as np
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 #: purposes: one number each, so that two draws for one sample never coincide
-IMAGE_CHOICE, AUGMENTATION, SECTION_CHOICE, NEGATION_CHOICE, ORDER, SUBSET = range(1, 7)
+IMAGE_CHOICE, AUGMENTATION, SECTION_CHOICE, NEGATION_CHOICE, ORDER, SUBSET, EDIT_KIND_CHOICE = range(1, 8)
 
 
 def _mix(z: np.ndarray) -> np.ndarray:

@@ -26,21 +26,24 @@ from clinclip.findings import CODE_STATE, FINDINGS, NOT_MENTIONED, column_name
 if TYPE_CHECKING:
     from clinclip.images.cache import ImageCache
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PARQUET, HEADER, DROPS, IMAGES = "manifest.parquet", "header.json", "drops.csv", "images"
 
 TABLE_COLUMNS: tuple[str, ...] = tuple(f"table_{column_name(f)}" for f in FINDINGS)
 READ_COLUMNS: tuple[str, ...] = tuple(f"read_{column_name(f)}" for f in FINDINGS)
 STRING_COLUMNS: tuple[str, ...] = (
     "image_id", "study_id", "patient_id", "dataset", "split", "view", "sex",
-    "findings", "impression", "text", "assertions", "negations", "omissions", "graph", "image_path", "source_sha256",
+    "findings", "impression", "text", "assertions", "negations", "omissions", "swaps", "graph", "image_path",
+    "source_sha256",
 )  # fmt: skip
 #: every column, in file order
 COLUMNS: tuple[str, ...] = (
     "image_id", "study_id", "patient_id", "dataset", "split", "view", "sex", "age",
     "findings", "impression", "text", *TABLE_COLUMNS, *READ_COLUMNS,
-    "assertions", "negations", "omissions", "graph", "image_path", "cache_index", "source_sha256",
+    "assertions", "negations", "omissions", "swaps", "graph", "image_path", "cache_index", "source_sha256",
 )  # fmt: skip
+#: columns of JSON lists
+LISTS = ("assertions", "negations", "omissions", "swaps")
 EMPTY_GRAPH = '{"entities":[],"relations":[]}'
 
 
@@ -107,9 +110,7 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
     out: dict[str, Any] = {}
     for name in COLUMNS:
         if name in STRING_COLUMNS:
-            default = (
-                "[]" if name in ("assertions", "negations", "omissions") else EMPTY_GRAPH if name == "graph" else ""
-            )
+            default = "[]" if name in LISTS else EMPTY_GRAPH if name == "graph" else ""
             series = frame[name] if name in frame else pd.Series(default, index=frame.index, dtype="str")
             out[name] = series.astype("str")
         elif name == "age":

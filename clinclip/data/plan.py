@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 #: raised whenever the meaning of the arrays changes
-FORMAT = 1
-_EDITS = ("negations", "eval_negations", "omissions")
+FORMAT = 2
+_EDITS = ("train_edits", "eval_negations", "omissions")
 _ROWS = tuple(f.name for f in fields(Records) if f.name not in (*_EDITS, "graph"))
 
 
@@ -43,7 +43,7 @@ class PlanOptions:
         roles: (role, split) pairs: "train", "validate", "test", "predict" and the split that each looks at.
         views: views to keep, or None for all.
         sections: section policy.
-        negations: whether training has edited twins.
+        edits: kinds of twins in training batches.
         graphs: whether batches have graphs.
         max_nodes: nodes of a graph.
         max_tokens: tokens of a text.
@@ -52,7 +52,7 @@ class PlanOptions:
     roles: tuple[tuple[str, str], ...]
     views: tuple[str, ...] | None = None
     sections: str = "text"
-    negations: bool = False
+    edits: tuple[str, ...] = ()
     graphs: bool = False
     max_nodes: int = 64
     max_tokens: int = 256
@@ -95,7 +95,7 @@ def _collect(manifests: Sequence[Manifest], role: str, split: str, options: Plan
         split,
         texts,
         views=None if options.views is None else frozenset(options.views),
-        negations=training and options.negations,
+        edits=options.edits if training else (),
         evaluation=not training and options.sections == "text" and any(m.has_text for m in manifests),
         graphs=options.graphs,
     )

@@ -18,6 +18,7 @@ from clinclip.data import draws
 from clinclip.data.manifest import READ_COLUMNS, TABLE_COLUMNS, Manifest
 from clinclip.errors import ManifestError
 from clinclip.findings import FINDING_INDEX
+from clinclip.text.types import EDIT_KINDS, SWAP_KINDS
 
 NO_TEXT = -1
 
@@ -57,12 +58,14 @@ class Edits:
         text: int64 (m,) text number.
         finding: int64 (m,) index of the edited finding.
         labels: int8 (m, 14) states after the edit.
+        kind: int64 (m,) position in :data:`clinclip.text.types.EDIT_KINDS`.
     """
 
     start: np.ndarray
     text: np.ndarray
     finding: np.ndarray
     labels: np.ndarray
+    kind: np.ndarray
 
 
 @dataclass
@@ -77,7 +80,8 @@ class Records:
         study, patient: int64 (n,) stable hashes of (data set, id).
         table_labels, read_labels: int8 (n, 14).
         text, findings, impression: int64 (n,) text numbers, -1 where blank.
-        negations, eval_negations, omissions: edited twins, or None when not asked for.
+        train_edits: twins of training batches, of the kinds asked for; None when none was.
+        eval_negations, omissions: twins of the evaluation, or None when not asked for.
         graph: graph column of each row, when asked for.
     """
 
@@ -92,7 +96,7 @@ class Records:
     text: np.ndarray
     findings: np.ndarray
     impression: np.ndarray
-    negations: Edits | None = None
+    train_edits: Edits | None = None
     eval_negations: Edits | None = None
     omissions: Edits | None = None
     graph: list[str] = field(default_factory=list)
@@ -102,23 +106,34 @@ class Records:
 
     def take(self, rows: np.ndarray) -> Records:
         """Some of the rows. Only for records without edited twins."""
-        assert self.negations is None
+        assert self.train_edits is None
         assert self.eval_negations is None
         arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.type == "np.ndarray"}
         return Records(**arrays, graph=[self.graph[i] for i in rows] if self.graph else [])
 
 
-def _edits(columns: Iterable[str], texts: TextTable, templates: str | None, where: str) -> Edits:
-    """Parse JSON lists of twins; ``templates`` selects "train" or "eval", None takes all."""
-    counts, numbers, findings, labels = [], [], [], []
-    parsed: dict[str, list[tuple[int, int, list[int]]]] = {}
+def _edits(
+    columns: Iterable[str],
+    texts: TextTable,
+    where: str,
+    templates: str | None = None,
+    kinds: Sequence[str] = EDIT_KINDS,
+) -> Edits:
+    """Parse JSON lists of twins; ``templates`` ("train" or "eval") and ``kinds`` select, None takes all templates."""
+    counts, numbers, findings, labels, sorts = [], [], [], [], []
+    parsed: dict[str, list[tuple[int, int, list[int], int]]] = {}
     for column in columns:
         if column not in parsed:
             try:
                 parsed[column] = [
-                    (texts.number(twin["text"]), FINDING_INDEX[twin["finding"]], twin["labels"])
+                    (
+                        texts.number(twin["text"]),
+                        FINDING_INDEX[twin["finding"]],
+                        twin["labels"],
+                        EDIT_KINDS.index(twin["kind"]),
+                    )
                     for twin in json.loads(column or "[]")
-                    if templates is None or twin["templates"] == templates
+                    if twin["kind"] in kinds and (templates is None or twin["templates"] == templates)
                 ]
             except (ValueError, KeyError, TypeError) as error:
                 raise ManifestError(
@@ -126,9 +141,10 @@ def _edits(columns: Iterable[str], texts: TextTable, templates: str | None, wher
                 ) from error
         twins = parsed[column]
         counts.append(len(twins))
-        numbers += [t for t, _, _ in twins]
-        findings += [f for _, f, _ in twins]
-        labels += [codes for _, _, codes in twins]
+        numbers += [t for t, *_ in twins]
+        findings += [f for _, f, *_ in twins]
+        labels += [codes for *_, codes, _ in twins]
+        sorts += [k for *_, k in twins]
     start = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, out=start[1:])
     return Edits(
@@ -136,10 +152,16 @@ def _edits(columns: Iterable[str], texts: TextTable, templates: str | None, wher
         np.asarray(numbers, dtype=np.int64),
         np.asarray(findings, dtype=np.int64),
         np.asarray(labels, dtype=np.int8).reshape(-1, len(FINDING_INDEX)),
+        np.asarray(sorts, dtype=np.int64),
     )
 
 
+def _taken(edits: Edits, start: np.ndarray, order: np.ndarray) -> Edits:
+    return Edits(start, edits.text[order], edits.finding[order], edits.labels[order], edits.kind[order])
+
+
 def _join(parts: Sequence[Edits]) -> Edits:
+    """The twins of several data sets, one after the other."""
     ends = np.cumsum([0, *(len(p.text) for p in parts)])
     start = np.concatenate([[0], *(p.start[1:] + end for p, end in zip(parts, ends[:-1], strict=True))])
     return Edits(
@@ -147,7 +169,41 @@ def _join(parts: Sequence[Edits]) -> Edits:
         np.concatenate([p.text for p in parts]),
         np.concatenate([p.finding for p in parts]),
         np.concatenate([p.labels for p in parts]),
+        np.concatenate([p.kind for p in parts]),
     )
+
+
+def _merge(parts: Sequence[Edits]) -> Edits:
+    """The twins of several columns of the same rows, row by row."""
+    if len(parts) == 1:
+        return parts[0]
+    counts = [np.diff(p.start) for p in parts]
+    row = np.concatenate([np.repeat(np.arange(len(c)), c) for c in counts])
+    start = np.concatenate([[0], np.cumsum(np.sum(counts, axis=0))]).astype(np.int64)
+    return _taken(_join(parts), start, np.argsort(row, kind="stable"))
+
+
+def _train_edits(part: pd.DataFrame, texts: TextTable, where: str, kinds: Sequence[str]) -> Edits:
+    """Twins of training batches."""
+    made = []
+    if "negate" in kinds:
+        made.append(_edits(part["negations"], texts, where, "train"))
+    if "omit" in kinds:
+        made.append(_edits(part["omissions"], texts, where))
+    if set(kinds) & set(SWAP_KINDS):
+        made.append(_edits(part["swaps"], texts, where, kinds=kinds))
+    return _merge(made)
+
+
+def _refuse_absent(edits: Edits, kinds: Sequence[str], where: str) -> None:
+    """A kind of twin that no report has would be asked for in vain, and nobody would notice."""
+    for kind in kinds:
+        if len(edits.start) > 1 and not (edits.kind == EDIT_KINDS.index(kind)).any():
+            option = "--swaps 1" if kind in SWAP_KINDS else "--negations 4"
+            raise ManifestError(
+                f"{where}: no report of the training split has a twin of kind {kind}; take it out of data.edits (or "
+                f"set data.negations=0), or prepare reports with positive findings with {option}"
+            )
 
 
 def collect(
@@ -155,7 +211,7 @@ def collect(
     split: str,
     texts: TextTable,
     views: frozenset[str] | None = None,
-    negations: bool = False,
+    edits: Sequence[str] = (),
     evaluation: bool = False,
     graphs: bool = False,
 ) -> Records:
@@ -166,13 +222,16 @@ def collect(
         split: "train", "validate" or "test".
         texts: numbering shared by the splits of the run; texts are added to it.
         views: keep only these views (upper case); None keeps all.
-        negations: also the twins of the training templates.
-        evaluation: also the twins of the evaluation templates and the omissions.
+        edits: kinds of twins for training batches, of :data:`clinclip.text.types.EDIT_KINDS`; empty for none.
+        evaluation: also the negated twins of the evaluation templates and the omissions.
         graphs: also the graph columns.
+
+    Raises:
+        ManifestError: a malformed column, or a kind of ``edits`` that no report has.
     """
     offset = 0
     columns: dict[str, list[np.ndarray]] = {}
-    twins: dict[str, list[Edits]] = {"negations": [], "eval_negations": [], "omissions": []}
+    twins: dict[str, list[Edits]] = {"train_edits": [], "eval_negations": [], "omissions": []}
     graph: list[str] = []
     for number, manifest in enumerate(manifests):
         frame = manifest.frame
@@ -184,17 +243,19 @@ def collect(
         for name, values in _columns(part, rows, number, offset, texts).items():
             columns.setdefault(name, []).append(values)
         where = str(manifest.path)
-        if negations:
-            twins["negations"].append(_edits(part["negations"], texts, "train", where))
+        if edits:
+            twins["train_edits"].append(_train_edits(part, texts, where, edits))
         if evaluation:
-            twins["eval_negations"].append(_edits(part["negations"], texts, "eval", where))
-            twins["omissions"].append(_edits(part["omissions"], texts, None, where))
+            twins["eval_negations"].append(_edits(part["negations"], texts, where, "eval"))
+            twins["omissions"].append(_edits(part["omissions"], texts, where))
         if graphs:
             graph += part["graph"].tolist()
         offset += len(frame)
     joined = {name: np.concatenate(parts) for name, parts in columns.items()}
-    edits: dict[str, Any] = {name: _join(parts) for name, parts in twins.items() if parts}
-    return Records(**joined, **edits, graph=graph)
+    found: dict[str, Any] = {name: _join(parts) for name, parts in twins.items() if parts}
+    if edits:
+        _refuse_absent(found["train_edits"], edits, ", ".join(str(m.path) for m in manifests))
+    return Records(**joined, **found, graph=graph)
 
 
 def _columns(part: pd.DataFrame, rows: np.ndarray, number: int, offset: int, texts: TextTable) -> dict[str, np.ndarray]:

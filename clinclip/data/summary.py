@@ -69,7 +69,8 @@ class Summary:
         largest: sizes of the largest groups of studies with the same text, descending.
         images_per_study: number of images -> studies.
         studies_per_patient: number of studies -> patients.
-        twins: (reports with a negated twin, reports with an omitted twin, reports with a graph, reports).
+        twins: reports with a negated twin, with an omitted one, with an exchanged side, severity or finding, with a
+            graph, and all reports.
     """
 
     facts: list[tuple[str, str]]
@@ -86,7 +87,7 @@ class Summary:
     largest: list[int]
     images_per_study: dict[int, int]
     studies_per_patient: dict[int, int]
-    twins: tuple[int, int, int, int]
+    twins: tuple[int, int, int, int, int]
 
 
 def _label_table(studies: pd.DataFrame, source: str) -> LabelTable:
@@ -154,6 +155,7 @@ def summarise(manifest: Manifest) -> Summary:
         twins=(
             int((with_text["negations"] != "[]").sum()),
             int((with_text["omissions"] != "[]").sum()),
+            int((with_text["swaps"] != "[]").sum()),
             int((~with_text["graph"].str.startswith('{"entities":[]')).sum()),
             len(with_text),
         ),

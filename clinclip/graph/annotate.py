@@ -16,8 +16,9 @@ from clinclip.text.draws import Draws
 from clinclip.text.negation import EXCLUDED, Attempt, edit_finding
 from clinclip.text.stored import assertions_to_column
 from clinclip.text.subject import Subject
+from clinclip.text.swaps import attempt_swaps
 from clinclip.text.templates import TemplateSet
-from clinclip.text.types import EditedReport
+from clinclip.text.types import SWAP_KINDS, EditedReport
 
 #: Reasons of the drop report. A report can have several.
 NO_FINDINGS = "no finding is mentioned"
@@ -32,8 +33,9 @@ class ReportAnnotation(TypedDict):
     Attributes:
         labels: ``read_<finding>`` column -> int8 code, the 14 of them.
         assertions: JSON of :func:`clinclip.text.stored.assertions_to_column`.
-        negations: JSON list of {text, finding, template, templates, labels}; templates is "train" or "eval".
+        negations: JSON list of {text, kind, finding, template, templates, labels}; templates is "train" or "eval".
         omissions: the same form; template and templates are null.
+        swaps: the same form, of the kinds "swap_side", "swap_severity" and "swap_finding".
         graph: JSON of :func:`clinclip.graph.batch.graph_to_column`.
         reasons: what the drop report should count.
         discarded: reasons of the discarded candidates, one entry each.
@@ -43,6 +45,7 @@ class ReportAnnotation(TypedDict):
     assertions: str
     negations: str
     omissions: str
+    swaps: str
     graph: str
     reasons: list[str]
     discarded: list[str]
@@ -54,6 +57,7 @@ def annotate_report(
     negations: int = 4,
     eval_negations: int = 1,
     omissions: int = 1,
+    swaps: int = 1,
     graph: bool = True,
 ) -> ReportAnnotation:
     """Read one text and write its twins.
@@ -65,6 +69,7 @@ def annotate_report(
             findings is not always negated in the same one; repeated findings get other wordings.
         eval_negations: Negated twins with evaluation wordings.
         omissions: Twins with a finding left out, of the same findings as the evaluation negations.
+        swaps: Twins of each further kind (:mod:`clinclip.text.swaps`): wrong side, wrong severity, wrong finding.
         graph: Whether to build the graph.
 
     Returns:
@@ -78,6 +83,7 @@ def annotate_report(
     order = draws.order(findings, "eval")
     held_out = _twins("negate", subject, order, draws, "eval", eval_negations, discarded)
     left_out = _twins("omit", subject, order, draws, "eval", omissions, discarded)
+    exchanged = [twin for kind in SWAP_KINDS for twin in _swapped(kind, subject, seed, swaps, discarded)]
     built = build_graph(subject) if graph else None
     reasons: list[str] = []
     if all(state is LabelState.NOT_MENTIONED for state in subject.labels.values()):
@@ -93,6 +99,7 @@ def annotate_report(
         assertions=assertions_to_column(subject.assertions),
         negations=_column([(e, "train") for e in train] + [(e, "eval") for e in held_out]),
         omissions=_column([(e, None) for e in left_out]),
+        swaps=_column([(e, None) for e in exchanged]),
         graph=graph_to_column(built) if built is not None else '{"entities":[],"relations":[]}',
         reasons=reasons,
         discarded=discarded,
@@ -130,10 +137,24 @@ def _twins(
     return made
 
 
+def _swapped(kind: str, subject: Subject, seed: int, wanted: int, discarded: list[str]) -> list[EditedReport]:
+    """Up to ``wanted`` twins of one kind, each of another finding."""
+    made: list[EditedReport] = []
+    for attempt in attempt_swaps(kind, subject, seed=seed) if wanted > 0 else ():
+        if attempt.edited is not None:
+            made.append(attempt.edited)
+        elif attempt.reason:
+            discarded.append(f"{kind}: {attempt.reason}")
+        if len(made) == wanted:
+            break
+    return made
+
+
 def _column(twins: Sequence[tuple[EditedReport, str | None]]) -> str:
     rows = [
         {
             "text": e.text,
+            "kind": e.kind,
             "finding": e.finding,
             "template": e.template,
             "templates": templates,

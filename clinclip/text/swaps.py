@@ -19,7 +19,7 @@ from clinclip.text.edits import apply_edits, merge_spans
 from clinclip.text.negation import EXCLUDED, Attempt
 from clinclip.text.nounphrases import Item, SpanMention, noun_phrases, words_of
 from clinclip.text.subject import Subject, anatomy_rules, claim, statement_span, unentailed_change
-from clinclip.text.types import Assertion, EditedReport
+from clinclip.text.types import SWAP_KINDS, Assertion, EditedReport
 from clinclip.text.wordclasses import PLACE_WORDS, SIDES
 
 _ASSERTED = (LabelState.PRESENT, LabelState.UNCERTAIN)
@@ -93,8 +93,8 @@ def attempt_swaps(kind: str, report: str | Subject, finding: str | None = None, 
     Raises:
         ConfigError: unknown kind or finding.
     """
-    if kind not in {"swap_side", "swap_severity", "swap_finding"}:
-        raise ConfigError(f"kind={kind!r} is not one of swap_side, swap_severity, swap_finding")
+    if kind not in SWAP_KINDS:
+        raise ConfigError(f"kind={kind!r} is not one of {', '.join(SWAP_KINDS)}")
     subject = report if isinstance(report, Subject) else Subject(report)
     draws = Draws(seed, subject.text)
     if finding is not None:

@@ -6,6 +6,11 @@ from dataclasses import dataclass, field
 
 from clinclip.findings import LabelState
 
+#: twins in which one finding is stated wrongly
+SWAP_KINDS = ("swap_side", "swap_severity", "swap_finding")
+#: every kind of edited twin: a finding denied, left out, or stated wrongly
+EDIT_KINDS = ("negate", "omit", *SWAP_KINDS)
+
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
@@ -64,7 +69,7 @@ class EditedReport:
     Attributes:
         text: the edited report.
         source: the report it was made from.
-        kind: "negate", "omit", "swap_side", "swap_severity" or "swap_finding".
+        kind: One of :data:`EDIT_KINDS`.
         finding: the CheXpert observation that was edited.
         edits: replacements in order of their position; applying them to ``source`` gives ``text``, undoing gives back.
         template: id of the sentence template that was inserted, or None.

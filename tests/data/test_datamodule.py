@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import torch
 
 from clinclip.data.datamodule import CXRDataModule
 from clinclip.data.frozen import write_frozen_text
-from clinclip.data.manifest import Manifest
+from clinclip.data.manifest import Manifest, save
 from clinclip.errors import ConfigError, DataError, LeakageError, ManifestError
 from clinclip.findings import FINDINGS
 from clinclip.types import Batch
@@ -300,6 +302,86 @@ def test_predict_looks_at_any_split_without_augmentation(manifest_dir: Path) -> 
     assert torch.equal(batches[0].image, next(iter(data.predict_dataloader())).image)
 
 
+def twins_of(data: CXRDataModule, epochs: int = 1) -> list[tuple[int, int, tuple[int, ...], int]]:
+    """(sample, finding, token ids, epoch) of every valid twin of training batches."""
+    found = []
+    for number in range(epochs):
+        for batch in epoch(data, number):
+            assert batch.negated is not None
+            for i, k in batch.negated.valid.nonzero().tolist():
+                ids = batch.negated.text.token_ids[i, k][batch.negated.text.mask[i, k]].tolist()
+                found.append((int(batch.sample[i]), int(batch.negated.finding[i, k]), tuple(ids), number))
+    return found
+
+
+def test_every_kind_of_twin_reaches_training(manifest_dir: Path) -> None:
+    """By kind alone, the twins of a batch are exactly those that preparation stored."""
+    frame = Manifest.load(manifest_dir).frame
+    for kind, column in (
+        ("negate", "negations"),
+        ("omit", "omissions"),
+        ("swap_side", "swaps"),
+        ("swap_severity", "swaps"),
+        ("swap_finding", "swaps"),
+    ):
+        data = module(manifest_dir, negations=8, edits=[kind], sampling="image", batch_size=2)
+        data.setup("fit")
+        tokenizer = data.tokenizer_
+        assert tokenizer is not None
+        stored = {
+            (row, FINDINGS.index(twin["finding"]), tuple(e.ids))
+            for row in np.flatnonzero(frame["split"] == "train")
+            for twin in json.loads(frame[column][row])
+            if twin["kind"] == kind and twin["templates"] in ("train", None)
+            for e in tokenizer.encode([twin["text"]], 256)
+        }
+        assert stored, f"the phantom has reports with a {kind} twin"
+        assert {t[:3] for t in twins_of(data)} == stored
+
+
+def test_kinds_take_turns_and_the_draw_is_new_each_epoch(manifest_dir: Path) -> None:
+    """A report has up to four negated twins and one of each other kind; one twin a step must still show all kinds."""
+    frame = Manifest.load(manifest_dir).frame
+    edits = ["swap_side", "negate", "swap_severity"]
+    data = module(manifest_dir, negations=1, edits=edits, sampling="image", batch_size=2)
+    data.setup("fit")
+    tokenizer = data.tokenizer_
+    assert tokenizer is not None
+    kind_of = {}
+    for row in np.flatnonzero(frame["split"] == "train"):
+        for column in ("negations", "swaps"):
+            for twin in json.loads(frame[column][row]):
+                kind_of[row, tuple(tokenizer.encode([twin["text"]], 256)[0].ids)] = twin["kind"]
+    side = {row for (row, _), kind in kind_of.items() if kind == "swap_side"}
+    negated = {row for (row, _), kind in kind_of.items() if kind == "negate"}
+    drawn = Counter(kind_of[t[0], t[2]] for t in twins_of(data, epochs=30) if t[0] in side & negated)
+    assert set(drawn) == set(edits)
+    # each kind of a report with the same chance: 1/2 or 1/3 for a side, never the 1/5 of one twin among five
+    assert 0.28 < drawn["swap_side"] / drawn.total() < 0.55
+    three = module(manifest_dir, negations=3, edits=edits, sampling="image", batch_size=2)
+    three.setup("fit")
+    by_row: dict[tuple[int, int], list[str]] = {}
+    for row, _, ids, number in twins_of(three, epochs=2):
+        by_row.setdefault((row, number), []).append(kind_of[row, ids])
+    full = {row for row in side & negated if (row, "swap_severity") in {(r, k) for (r, _), k in kind_of.items()}}
+    assert full
+    for (row, _), kinds in by_row.items():
+        if row in full:
+            assert sorted(kinds) == sorted(edits), "none comes twice before all came once"
+
+
+def test_a_kind_that_no_report_has_is_refused(manifest_dir: Path, tmp_path: Path) -> None:
+    manifest = Manifest.load(manifest_dir)
+    header = {k: v for k, v in manifest.header.items() if k not in ("schema_version", "hash", "files")}
+    copy = tmp_path / "m"
+    shutil.copytree(manifest_dir / "images", copy / "images")
+    save(copy, manifest.frame.assign(swaps="[]"), header, {"swaps": 0})
+    module(copy, negations=1).setup("fit")
+    with pytest.raises(ManifestError, match=r"kind swap_side; take it out of data\.edits .*--swaps 1"):
+        module(copy, negations=1, edits=["negate", "swap_side"]).setup("fit")
+    module(copy, manifest_dir, negations=1, edits=["swap_side"])  # of several, one that has some is enough
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -307,6 +389,9 @@ def test_predict_looks_at_any_split_without_augmentation(manifest_dir: Path) -> 
         ({"sampling": "patient"}, r"data\.sampling='patient'"),
         ({"batch_size": 0}, r"data\.batch_size=0"),
         ({"negations": -1}, r"data\.negations=-1"),
+        ({"negations": 1, "edits": ["swap"]}, r"data\.edits='swap': allowed are negate, omit, swap_side"),
+        ({"negations": 0, "edits": ["omit"]}, r"data\.edits=\['omit'\] with data\.negations=0"),
+        ({"negations": 1, "edits": []}, r"data\.edits=\[\] with data\.negations=1"),
         ({"weights": [1.0, 2.0]}, r"data\.weights=\[1\.0, 2\.0\]"),
         ({"augmentation": {"flip": 0.5}}, r"data\.augmentation=.*flip"),
         ({"batch_size": 500}, r"fewer than one global batch of 500 x 1"),

@@ -28,6 +28,16 @@ def test_columns_hold_what_the_contract_says() -> None:
     omissions = json.loads(row["omissions"])
     assert [o["finding"] for o in omissions] == [negations[-1]["finding"]]
     assert omissions[0]["labels"][FINDINGS.index(omissions[0]["finding"])] == LabelState.NOT_MENTIONED.code
+    swaps = {twin["kind"]: twin for twin in json.loads(row["swaps"])}
+    assert list(swaps) == ["swap_side", "swap_severity"], "a pneumothorax is mentioned: no other finding can stand in"
+    assert "right pleural effusion" in swaps["swap_side"]["text"]
+    for twin in swaps.values():
+        assert twin["text"] != REPORT
+        assert twin["labels"] == [label_report(twin["text"])[f].code for f in FINDINGS]
+    assert [t["kind"] for t in (*negations, *omissions)] == ["negate"] * 5 + ["omit"]
+    (other,) = json.loads(annotate_report("There is a small left pleural effusion.")["swaps"])[2:]
+    assert (other["kind"], other["text"]) == ("swap_finding", "There is a small left pneumothorax.")
+    assert annotate_report(REPORT, seed=5, swaps=0)["swaps"] == "[]"
     graph = graph_from_column(row["graph"], REPORT)
     assert "effusion" in [e.text for e in graph.entities]
     assert assertions_from_column(row["assertions"], REPORT) == find_assertions(REPORT)
