@@ -27,6 +27,8 @@ from clinclip.validation import SplitMetrics
 
 #: builds an optimiser from parameter groups
 OptimizerCallable = Callable[[Iterable], Optimizer]
+#: more batches than an epoch can have
+FINISHED = 2**40
 #: prompts encoded at once
 PROMPT_BATCH = 64
 
@@ -76,6 +78,8 @@ class ClinClipModule(L.LightningModule):
         self.schedule: LearningRateSchedule = schedule if schedule is not None else WarmupCosine()
         self.metrics = SplitMetrics(load_prompts(prompts), zero_shot_policy)
         self._checked = False
+        # steps by position in the epochs less steps taken; not 0 after resuming with other steps per epoch
+        self._lead = 0
         self._record: dict[str, Any] = {}
 
     # ------------------------------------------------------------------ set-up
@@ -159,7 +163,7 @@ class ClinClipModule(L.LightningModule):
         epochs, steps = self.trainer.max_epochs, self.trainer.max_steps
         limits = [float(epochs)] if epochs is not None and epochs >= 0 else []
         if steps is not None and steps >= 0:
-            limits.append(steps / self.steps_per_epoch)
+            limits.append((steps + self._lead) / self.steps_per_epoch)
         if not limits:
             raise ConfigError("a learning-rate schedule needs an end: set trainer.max_epochs or trainer.max_steps")
         return min(limits)
@@ -171,10 +175,13 @@ class ClinClipModule(L.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Tell terms and targets where training stands, and set the learning rate for this step."""
-        step, epoch = self.global_step, self.global_step / self.steps_per_epoch
+        # counted in epochs, so that a run that goes on with another batch size or number of processes stays in place
+        per_epoch = self.steps_per_epoch
+        position = self.current_epoch * per_epoch + batch_idx // self.trainer.accumulate_grad_batches
+        self._lead = position - self.global_step
         for _, hooked in self.hooked:
-            hooked.on_train_batch_start(step, epoch)
-        factor = self.schedule((step + 0.5) / self.steps_per_epoch, self.total_epochs)
+            hooked.on_train_batch_start(self.global_step, position / per_epoch)
+        factor = self.schedule((position + 0.5) / per_epoch, self.total_epochs)
         for group in self._optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
 
@@ -307,6 +314,7 @@ class ClinClipModule(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Remember the record until training or evaluation starts: the data module is restored after the model."""
         self._record = checkpoint.get(RECORD) or {}
+        close_finished_epoch(checkpoint)
 
     def on_fit_start(self) -> None:
         """Refuse a checkpoint of another tokenizer."""
@@ -345,6 +353,21 @@ class ClinClipModule(L.LightningModule):
             torch.set_rng_state(state["torch"])
             if "cuda" in state and self.device.type == "cuda":
                 torch.cuda.set_rng_state(state["cuda"], self.device)
+
+
+def close_finished_epoch(checkpoint: dict[str, Any]) -> None:
+    """An epoch whose last batch was taken is over, also when an epoch has more batches now.
+
+    Lightning compares the number of batches taken with the present length of an epoch, so with smaller batches or fewer
+    processes it would go on within the old epoch.
+    """
+    data = next((v for v in checkpoint.values() if isinstance(v, dict) and isinstance(v.get("loader"), dict)), None)
+    progress = checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_loop.batch_progress", {}).get("current")
+    if data is None or progress is None:
+        return
+    loader = data["loader"]
+    if loader["batches"] >= loader.get("of", math.inf) and progress["ready"] >= loader["of"]:
+        checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"] = dict.fromkeys(progress, FINISHED)
 
 
 def _float(value: Tensor | float) -> Tensor | float:

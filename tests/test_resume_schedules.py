@@ -22,8 +22,8 @@ STEPS, EPOCHS = 4, 3
 class Ledger(L.Callback):
     """Writes down what the schedules say at every step, and stops after some."""
 
-    def __init__(self, stop_at: int | None = None) -> None:
-        self.stop_at, self.seen = stop_at, []
+    def __init__(self, stop_at: int | None = None, end_of_epoch: bool = False) -> None:
+        self.stop_at, self.end_of_epoch, self.seen = stop_at, end_of_epoch, []
 
     def on_before_zero_grad(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: object) -> None:
         assert isinstance(pl_module, ClinClipModule)
@@ -35,12 +35,17 @@ class Ledger(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, *args: object) -> None:
         if trainer.global_step == self.stop_at:
-            trainer.save_checkpoint(Path(trainer.default_root_dir) / "stopped.ckpt")
+            if not self.end_of_epoch:
+                trainer.save_checkpoint(Path(trainer.default_root_dir) / "stopped.ckpt")
             trainer.should_stop = True
             trainer.limit_val_batches = 0
 
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.end_of_epoch and trainer.global_step == self.stop_at:
+            trainer.save_checkpoint(Path(trainer.default_root_dir) / "stopped.ckpt")
 
-def fit(folder: Path, ledger: Ledger, checkpoint: Path | None = None) -> list[tuple]:
+
+def fit(folder: Path, ledger: Ledger, checkpoint: Path | None = None, steps: int = STEPS, **limits: int) -> list[tuple]:
     """Train with three schedules, from new objects."""
     module = ClinClipModule(
         tiny_model(embed_dim=8),
@@ -51,10 +56,10 @@ def fit(folder: Path, ledger: Ledger, checkpoint: Path | None = None) -> list[tu
         {"default": SoftTargets({"text": TextSimilarity()}, mix=LinearRamp(0.0, 0.4, epochs=2.0))},
         schedule=WarmupCosine(warmup_epochs=1.0),
     )
-    batches = [random_batch(4, seed=s) for s in range(STEPS)]
+    batches = [random_batch(4, seed=s) for s in range(steps)]
     L.Trainer(
         accelerator="cpu",
-        max_epochs=EPOCHS,
+        **{"max_epochs": EPOCHS, **limits},
         min_steps=ledger.stop_at,
         logger=False,
         enable_checkpointing=False,
@@ -91,3 +96,24 @@ def test_a_resumed_run_has_the_same_schedules(whole, tmp_path, stop_at) -> None:
     assert second[0][0] == stop_at
     assert second == whole[stop_at : stop_at + len(second)]
     assert len(second) >= STEPS
+
+
+def test_a_run_that_goes_on_with_more_steps_an_epoch_stays_in_place(whole, tmp_path) -> None:
+    """Twice as many, half as large batches from the second epoch on: schedules count epochs, not steps."""
+    fit(tmp_path, Ledger(STEPS, end_of_epoch=True))
+    second = fit(tmp_path, Ledger(), tmp_path / "stopped.ckpt", steps=2 * STEPS)
+    assert [row[0] for row in second] == list(range(STEPS, STEPS + 2 * STEPS * (EPOCHS - 1)))
+    # every other step begins where a step of the whole run begins
+    for mine, theirs in zip(second[::2], whole[STEPS:], strict=True):
+        assert mine[2:] == pytest.approx(theirs[2:])
+    rates = [WarmupCosine(1.0)(1 + (n + 0.5) / (2 * STEPS), EPOCHS) for n in range(len(second))]
+    assert [row[1] / 5e-5 for row in second] == pytest.approx(rates)
+
+
+def test_the_end_in_steps_stays_the_end(tmp_path) -> None:
+    """max_steps = 12, four of them taken in an epoch of four: eight more, at eight an epoch, are one epoch more."""
+    fit(tmp_path, Ledger(STEPS, end_of_epoch=True))
+    second = fit(tmp_path, Ledger(), tmp_path / "stopped.ckpt", steps=2 * STEPS, max_steps=12)
+    assert len(second) == 8
+    rates = [WarmupCosine(1.0)(1 + (n + 0.5) / 8, 2.0) for n in range(8)]
+    assert [row[1] / 5e-5 for row in second] == pytest.approx(rates)

@@ -8,6 +8,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from clinclip.data.sampler import TrainSampler
+from clinclip.errors import ConfigError
 
 
 class ResumableLoader(DataLoader):
@@ -27,19 +28,42 @@ class ResumableLoader(DataLoader):
         return sampler
 
     def state_dict(self) -> dict[str, Any]:
-        """Epoch and number of batches taken in it."""
-        return {"epoch": self._train_sampler.epoch, "batches": self._taken}
+        """Epoch, number of batches taken in it and altogether, and the size of a global batch."""
+        return {
+            "epoch": self._train_sampler.epoch,
+            "batches": self._taken,
+            "of": len(self),
+            "global_batch": self._global_batch,
+        }
+
+    @property
+    def _global_batch(self) -> int:
+        return self._train_sampler.batch_size * self._train_sampler.world
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Start the next pass over ``state["epoch"]`` behind the batches that were already taken."""
-        self._resume = {"epoch": int(state["epoch"]), "batches": int(state["batches"])}
+        """Start the next pass over ``state["epoch"]`` behind the batches that were already taken.
+
+        Raises:
+            ConfigError: the checkpoint stands within an epoch, and the global batch has another size here.
+        """
+        before = int(state.get("global_batch", self._global_batch))
+        if before != self._global_batch and int(state["batches"]) < int(state.get("of", 0)):
+            raise ConfigError(
+                f"the checkpoint stands within epoch {state['epoch']}, after {state['batches']} of {state['of']} "
+                f"batches of {before} samples over all processes; here a global batch has {self._global_batch}, so the "
+                "rest of the epoch cannot be told. Resume with the same data.batch_size x processes, or from a "
+                "checkpoint of an epoch's end"
+            )
+        self._resume = {k: int(v) for k, v in state.items()}
 
     def __iter__(self) -> Iterator[Any]:
         sampler = self._train_sampler
         resume, self._resume = self._resume, None
         skip = 0
-        if resume is not None and resume["epoch"] == sampler.epoch and resume["batches"] < len(self):
-            skip = resume["batches"]
+        if resume is not None and resume["epoch"] == sampler.epoch:
+            # a checkpoint may be written after the last batch and before the epoch's end: then nothing is left
+            done = resume["batches"] >= resume.get("of", len(self))
+            skip = len(self) if done else min(resume["batches"], len(self))
         sampler.start = skip * sampler.batch_size
         self._taken = skip
         for batch in super().__iter__():

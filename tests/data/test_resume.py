@@ -11,6 +11,8 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from clinclip.data.datamodule import CXRDataModule
+from clinclip.errors import ConfigError
+from clinclip.module import close_finished_epoch
 from clinclip.types import Batch
 
 
@@ -31,6 +33,9 @@ class Ledger(pl.LightningModule):
         if self.stop_at is not None and self.trainer.global_step >= self.stop_at:
             raise KeyboardInterrupt
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        close_finished_epoch(checkpoint)
+
     def validation_step(self, batch: Batch, index: int) -> None:
         self.seen_val = [*getattr(self, "seen_val", []), *batch.sample.tolist()]
 
@@ -40,7 +45,7 @@ class Ledger(pl.LightningModule):
         return torch.optim.SGD([self.weight], lr=0.1)
 
 
-def trainer(folder: Path) -> pl.Trainer:
+def trainer(folder: Path, **saving: Any) -> pl.Trainer:
     return pl.Trainer(
         default_root_dir=folder,
         max_epochs=3,
@@ -48,7 +53,7 @@ def trainer(folder: Path) -> pl.Trainer:
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[ModelCheckpoint(dirpath=folder, save_last=True, every_n_train_steps=1, save_top_k=0)],
+        callbacks=[ModelCheckpoint(folder, save_last=True, **(saving or {"every_n_train_steps": 1, "save_top_k": 0}))],
     )
 
 
@@ -76,3 +81,44 @@ def test_resume_in_the_middle_of_an_epoch(
     trainer(tmp_path / "parts").fit(second, datamodule=data(), ckpt_path=last, weights_only=True)
     assert first.seen[:committed] + second.seen == whole.seen
     assert torch.equal(second.weight, whole.weight)
+
+
+@pytest.mark.parametrize("when", ["batch", "validation", "epoch"])
+@pytest.mark.parametrize("sizes", [(3, 2), (3, 5), (3, 3)])
+def test_another_batch_size_goes_on_with_the_next_epoch(
+    manifest_dir: Path, tmp_path: Path, sizes: tuple[int, int], when: str
+) -> None:
+    """15 training studies: the checkpoint stands behind the last batch of the second epoch."""
+    options: dict[str, Any] = {
+        "batch": {"every_n_train_steps": 1, "save_top_k": 0},
+        "epoch": {"save_on_train_epoch_end": True},
+    }
+
+    def fit(module: Ledger, size: int, ckpt_path: Path | None = None) -> None:
+        data = CXRDataModule([str(manifest_dir)], batch_size=size, num_workers=0, image_size=32, cache_tokens=False)
+        run = trainer(tmp_path, **options.get(when, {"save_on_train_epoch_end": False}))
+        run.fit(module, datamodule=data, weights_only=True, ckpt_path=ckpt_path)
+
+    before, after = sizes
+    first = Ledger(stop_at=2 * (15 // before) + (when != "batch"))
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        fit(first, before)
+    last = tmp_path / "last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] == 2 * (15 // before)
+    second = Ledger()
+    fit(second, after, ckpt_path=last)
+    # the third epoch, whole, and nothing else
+    samples = [s for batch in second.seen for s in batch]
+    assert len(second.seen) == 15 // after
+    assert len(set(samples)) == len(samples)
+
+
+def test_another_batch_size_within_an_epoch_is_refused(manifest_dir: Path, tmp_path: Path) -> None:
+    def fit(module: Ledger, size: int, **options: Any) -> None:
+        data = CXRDataModule([str(manifest_dir)], batch_size=size, num_workers=0, image_size=32, cache_tokens=False)
+        trainer(tmp_path).fit(module, datamodule=data, weights_only=True, **options)
+
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        fit(Ledger(stop_at=7), 3)
+    with pytest.raises(ConfigError, match=r"epoch 1, after 2 of 5 batches of 3 samples .* here a global batch has 5"):
+        fit(Ledger(), 5, ckpt_path=tmp_path / "last.ckpt")
