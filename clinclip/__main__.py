@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
@@ -46,6 +47,18 @@ def usage() -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Returns the process's exit status: 0, 1 for a named error, 2 for wrong usage, 130 for Ctrl-C."""
+    try:
+        status = run(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `clinclip ... | head` closed the pipe: not worth a traceback, and Python must not flush into it at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return status
+
+
+def run(argv: list[str] | None = None) -> int:
+    """As :func:`main`, with a closed pipe as the error that it is."""
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in {"-h", "--help", "help"}:
         print(usage())

@@ -18,8 +18,8 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Trainer
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
 # imported before parsing, so that their short class names resolve in YAML files and on the command line
@@ -47,6 +47,15 @@ NOISE = re.compile(
     r"\s*(- )?(Does not validate against any of the Union subtypes|Subtypes: .*|Errors:|Expected a <class 'NoneType'>|"
     r"Given value type: .*|Given value: (NestedArg|[{]).*|Expected a <class 'collections.abc.Iterable'>)?\s*"
 )
+
+
+class SaveTrainingConfig(SaveConfigCallback):
+    """The configuration beside the checkpoints of a training; a validation leaves no file behind."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Save at the start of ``fit`` only."""
+        if stage == "fit":
+            super().setup(trainer, pl_module, stage)
 
 
 class ClinClipCLI(LightningCLI):
@@ -180,6 +189,7 @@ def build(args: ArgsType = None, run: bool = True) -> ClinClipCLI:
         run=run,
         seed_everything_default=0,
         # a requeued job with a fixed version directory would die otherwise
+        save_config_callback=SaveTrainingConfig,
         save_config_kwargs={"overwrite": True},
         auto_configure_optimizers=False,
         load_from_checkpoint_support=False,

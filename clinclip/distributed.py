@@ -70,6 +70,21 @@ def gather_objects(obj: Any) -> list[Any]:
     return out
 
 
+def mean_of_processes(numbers: dict[str, Tensor | float]) -> dict[str, Tensor | float]:
+    """The mean of each named number over the processes that have it; one collective, the same result on all.
+
+    Unchanged without other processes.
+    """
+    if not is_distributed():
+        return numbers
+    everywhere = gather_objects({k: float(v) for k, v in numbers.items()})
+    found: dict[str, list[float]] = {}
+    for part in everywhere:
+        for name, number in part.items():
+            found.setdefault(name, []).append(number)
+    return {name: sum(parts) / len(parts) for name, parts in found.items()}
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, shard: Shard) -> Tensor:

@@ -79,7 +79,7 @@ PRESENT, ABSENT, UNCERTAIN, NOT_MENTIONED = 1, 0, -1, -2
 
 #: Named encodings: state -> number, for similarities and targets. NaN means "leave out".
 ENCODINGS: dict[str, Mapping[LabelState, float]] = {
-    # method.md 3.1: positive 1, uncertain 0.5, negative or blank 0
+    # the default: positive 1, uncertain 0.5, negative or blank 0
     "positive": {
         LabelState.PRESENT: 1.0,
         LabelState.UNCERTAIN: 0.5,

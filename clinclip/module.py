@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from clinclip.distributed import all_reduce, gather_objects, rank, world_size
+from clinclip.distributed import all_reduce, gather_objects, mean_of_processes, rank, world_size
 from clinclip.errors import CheckpointError, ConfigError, MissingFieldError, NonFiniteLossError
 from clinclip.evaluation.prompts import load_prompts
 from clinclip.export.checkpoint import RECORD, training_record
@@ -203,11 +203,15 @@ class ClinClipModule(L.LightningModule):
             logs.update({f"train/loss/{name}/{k}": _float(v) for k, v in output.logs.items()})
         if self.check_finite:
             self._assert_finite(total, logs, embeddings, batch)
+        shown: Tensor | float = total.detach()
         if self._should_log:
-            logs["train/logit_scale"] = embeddings.logit_scale.detach()
-            logs["train/lr"] = self._learning_rate
+            logs |= {"train/logit_scale": embeddings.logit_scale.detach(), "train/lr": self._learning_rate}
+            logs["train/loss/total"] = shown
+            # what is written is of the global batch: one process's part of a loss depends on how many there are
+            logs = mean_of_processes(logs)
+            shown = logs.pop("train/loss/total")
             self.log_dict(logs, batch_size=len(batch))
-        self.log("train/loss/total", total.detach(), prog_bar=True, batch_size=len(batch))
+        self.log("train/loss/total", shown, prog_bar=True, batch_size=len(batch))
         return total
 
     @property
@@ -314,7 +318,11 @@ class ClinClipModule(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Remember the record until training or evaluation starts: the data module is restored after the model."""
         self._record = checkpoint.get(RECORD) or {}
-        close_finished_epoch(checkpoint)
+        trainer = self._trainer
+        datamodule = getattr(trainer, "datamodule", None)
+        if trainer is not None and hasattr(datamodule, "batch_size"):
+            in_steps = trainer.max_steps is not None and trainer.max_steps >= 0
+            close_finished_epoch(checkpoint, datamodule.batch_size * trainer.world_size, in_steps)
 
     def on_fit_start(self) -> None:
         """Refuse a checkpoint of another tokenizer."""
@@ -355,19 +363,34 @@ class ClinClipModule(L.LightningModule):
                 torch.cuda.set_rng_state(state["cuda"], self.device)
 
 
-def close_finished_epoch(checkpoint: dict[str, Any]) -> None:
+def close_finished_epoch(checkpoint: dict[str, Any], global_batch: int, in_steps: bool) -> None:
     """An epoch whose last batch was taken is over, also when an epoch has more batches now.
 
     Lightning compares the number of batches taken with the present length of an epoch, so with smaller batches or fewer
-    processes it would go on within the old epoch.
+    processes it would go on within the old epoch. Nothing is changed when the global batch is the same.
+
+    Args:
+        checkpoint: as loaded; its loops are changed in place.
+        global_batch: samples of a step over all processes, now.
+        in_steps: whether ``trainer.max_steps`` ends the run.
+
+    Raises:
+        ConfigError: Lightning cannot go on from this checkpoint with another global batch.
     """
     data = next((v for v in checkpoint.values() if isinstance(v, dict) and isinstance(v.get("loader"), dict)), None)
-    progress = checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_loop.batch_progress", {}).get("current")
-    if data is None or progress is None:
+    loop = checkpoint.get("loops", {}).get("fit_loop")
+    if data is None or loop is None:
         return
-    loader = data["loader"]
-    if loader["batches"] >= loader.get("of", math.inf) and progress["ready"] >= loader["of"]:
-        checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"] = dict.fromkeys(progress, FINISHED)
+    loader, epochs, batches = data["loader"], loop["epoch_progress"]["current"], loop["epoch_loop.batch_progress"]
+    if loader.get("global_batch", global_batch) == global_batch or loader["batches"] < loader["of"]:
+        return
+    if in_steps and epochs["processed"] >= epochs["ready"]:
+        raise ConfigError(
+            f"the checkpoint was written at an epoch's end with a global batch of {loader['global_batch']}; a run that "
+            f"ends by trainer.max_steps cannot go on from there with {global_batch}. Use trainer.max_epochs, or the "
+            "same data.batch_size x processes"
+        )
+    batches["current"] = dict.fromkeys(batches["current"], FINISHED)
 
 
 def _float(value: Tensor | float) -> Tensor | float:

@@ -111,11 +111,13 @@ def test_resuming_equals_never_having_stopped(config, trained, tmp_path) -> None
         assert torch.equal(resumed["state_dict"][name], tensor), name
 
 
-def test_validate_needs_only_the_checkpoint_and_data(trained, config, manifest, capsys) -> None:
+def test_validate_needs_only_the_checkpoint_and_data(trained, config, manifest, capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
     args = [f"--data.manifests=[{manifest}]", "--data.num_workers=0"]
     args += ["--trainer.accelerator=cpu", "--trainer.logger=false", "--trainer.enable_progress_bar=false"]
     assert main(["validate", f"--ckpt_path={trained / 'checkpoints' / 'last.ckpt'}", *args]) == 0
     assert "val/retrieval/i2t_r1" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir()), "looking leaves nothing behind"
 
 
 def test_options_of_the_user_win_over_those_of_the_checkpoint(trained, manifest, capsys, tmp_path) -> None:
@@ -125,7 +127,7 @@ def test_options_of_the_user_win_over_those_of_the_checkpoint(trained, manifest,
     assert losses["model"]["model"]["init_args"]["embed_dim"] == 16  # from the checkpoint
     assert losses["data"]["max_tokens"] == 48
     options = [f"--data.manifests=[{manifest}]", "--data.num_workers=0", "--trainer.logger=false"]
-    options += [f"--trainer.default_root_dir={tmp_path}"]  # where the resolved configuration is saved
+    options += [f"--trainer.default_root_dir={tmp_path}"]
     options += ["--trainer.accelerator=cpu", "--model.losses.graph.weight=0.125", "--seed_everything=5"]
     cli = build(["validate", f"--ckpt_path={checkpoint}", *options])
     assert cli.model.losses["graph"].weight == 0.125

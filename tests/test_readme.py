@@ -6,6 +6,7 @@ import argparse
 import importlib
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -183,3 +184,14 @@ def test_the_loss_of_your_own_trains_as_printed(tmp_path, monkeypatch) -> None:
     saved = torch.load(kept, weights_only=True)["hyper_parameters"]["losses"]["uniform"]
     assert saved["class_path"] == "my_losses.Uniformity"
     assert saved["init_args"]["weight"] == 0.1
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    """``clinclip --help | head -0``: the reader is gone before anything is written."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "clinclip", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 141

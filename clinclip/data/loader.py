@@ -61,9 +61,11 @@ class ResumableLoader(DataLoader):
         resume, self._resume = self._resume, None
         skip = 0
         if resume is not None and resume["epoch"] == sampler.epoch:
-            # a checkpoint may be written after the last batch and before the epoch's end: then nothing is left
-            done = resume["batches"] >= resume.get("of", len(self))
-            skip = len(self) if done else min(resume["batches"], len(self))
+            if resume.get("global_batch", self._global_batch) != self._global_batch:
+                # written after the last batch and before the epoch's end: nothing is left, whatever its length is now
+                skip = len(self)
+            elif resume["batches"] < len(self):
+                skip = resume["batches"]
         sampler.start = skip * sampler.batch_size
         self._taken = skip
         for batch in super().__iter__():

@@ -1,7 +1,7 @@
 """Report graphs as arrays: character spans -> token spans (numpy), padding and stacking (torch).
 
 The only file of ``clinclip.graph`` that imports torch, and only inside :func:`collate_graphs`. Node *features* are not
-made here: the model pools them from the text tower's token states (method.md 3.6).
+made here: the model pools them from the text tower's token states.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ class NegatedReports(CandidateSource):
     labels of i's report. The own negated report always counts where there is one.
 
     Requirements:
-        1. ``data.negations >= 1``; more than one gives several columns a report.
+        1. ``data.negations >= 1``; more than one gives several columns a report, and ``data.edits`` other kinds of
+           twins: a finding left out, or stated with the wrong side, severity or name.
 
     Relations:
         - :class:`clinclip.losses.NegationHardNegatives` uses the same reports as a term of its own.

@@ -25,7 +25,7 @@ class NegationHardNegatives(LossTerm):
         - ``embeddings.image``, ``embeddings.text``, ``embeddings.negated``, ``batch.negated.valid``.
 
     Requirements:
-        1. ``data.negations >= 1``.
+        1. ``data.negations >= 1``; ``data.edits`` chooses which twins these are.
 
     Logs:
         - ``usable_negatives`` (studies of the global batch) and ``scale``; of this process's rows

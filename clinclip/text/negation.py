@@ -1,4 +1,4 @@
-"""Write the twin of a report in which one finding is denied, or left out (method.md 3.5).
+"""Write the twin of a report in which one finding is denied, or left out.
 
 Every statement that asserts the finding is removed, one fluent denial takes the place of the first, the rest stays byte
 for byte. Nothing is trusted: the result is read back, and a candidate in which the finding is not absent (not

@@ -1,6 +1,6 @@
 """One finding a sentence, no comparison with priors: the first two passes of the CXR-Align construction, by rules.
 
-The benchmark was made by three passes of a hosted language model (method.md 4): (1) split a report into sentences of
+The benchmark was made by three passes of a hosted language model: (1) split a report into sentences of
 one finding each, lists of negations expanded, remarks on procedure, quality and positioning dropped; (2) delete
 comparisons with earlier studies, keep negations; (3) delete the sentences about the chosen finding. This does (1)
 and (2); the third is :func:`clinclip.text.omit`. Every sentence is read back: it must say of its finding what the

@@ -177,7 +177,7 @@ def soft_targets(
     normalize: bool = True,
     keep: list[int] | None = None,
 ) -> Soft:
-    """Q of method.md 3.3 among the rows ``keep`` (rows and columns of others are zero)."""
+    """Q, the mixture of targets, among the rows ``keep`` (rows and columns of others are zero)."""
     n = len(e.text)
     keep = list(range(n)) if keep is None else keep
     total = sum(s.weight for s in sources.values())
