@@ -319,10 +319,10 @@ class ClinClipModule(L.LightningModule):
         """Remember the record until training or evaluation starts: the data module is restored after the model."""
         self._record = checkpoint.get(RECORD) or {}
         trainer = self._trainer
-        datamodule = getattr(trainer, "datamodule", None)
-        if trainer is not None and hasattr(datamodule, "batch_size"):
+        size = getattr(getattr(trainer, "datamodule", None), "batch_size", None)
+        if trainer is not None and size is not None:
             in_steps = trainer.max_steps is not None and trainer.max_steps >= 0
-            close_finished_epoch(checkpoint, datamodule.batch_size * trainer.world_size, in_steps)
+            close_finished_epoch(checkpoint, size * trainer.world_size, in_steps)
 
     def on_fit_start(self) -> None:
         """Refuse a checkpoint of another tokenizer."""

@@ -112,12 +112,14 @@ def test_resuming_equals_never_having_stopped(config, trained, tmp_path) -> None
 
 
 def test_validate_needs_only_the_checkpoint_and_data(trained, config, manifest, capsys, tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
+    here = tmp_path / "elsewhere"
+    here.mkdir()
+    monkeypatch.chdir(here)
     args = [f"--data.manifests=[{manifest}]", "--data.num_workers=0"]
     args += ["--trainer.accelerator=cpu", "--trainer.logger=false", "--trainer.enable_progress_bar=false"]
     assert main(["validate", f"--ckpt_path={trained / 'checkpoints' / 'last.ckpt'}", *args]) == 0
     assert "val/retrieval/i2t_r1" in capsys.readouterr().out
-    assert not list(tmp_path.iterdir()), "looking leaves nothing behind"
+    assert not list(here.iterdir()), "looking leaves nothing behind"
 
 
 def test_options_of_the_user_win_over_those_of_the_checkpoint(trained, manifest, capsys, tmp_path) -> None:
