@@ -46,14 +46,21 @@ def usage() -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command. Returns the process's exit status: 0, 1 for a named error, 2 for wrong usage, 130 for Ctrl-C."""
+    """Run one command. Returns the process's exit status: 0, 1 for a named error, 2 for wrong usage, 130 for Ctrl-C.
+
+    141 when the reader of its output is gone.
+    """
     try:
         status = run(argv)
         sys.stdout.flush()
     except BrokenPipeError:
-        # `clinclip ... | head` closed the pipe: not worth a traceback, and Python must not flush into it at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # `clinclip ... | head` closed the pipe: not worth a traceback, and Python must not flush into it at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
+        raise  # another pipe: that of a process we depend on
     return status
 
 

@@ -188,8 +188,8 @@ def build(args: ArgsType = None, run: bool = True) -> ClinClipCLI:
         args=args,
         run=run,
         seed_everything_default=0,
-        # a requeued job with a fixed version directory would die otherwise
         save_config_callback=SaveTrainingConfig,
+        # a requeued job with a fixed version directory would die otherwise
         save_config_kwargs={"overwrite": True},
         auto_configure_optimizers=False,
         load_from_checkpoint_support=False,

@@ -27,8 +27,8 @@ from clinclip.validation import SplitMetrics
 
 #: builds an optimiser from parameter groups
 OptimizerCallable = Callable[[Iterable], Optimizer]
-#: more batches than an epoch can have
-FINISHED = 2**40
+#: more batches than an epoch can have; a multiple of any ``accumulate_grad_batches``
+FINISHED = math.lcm(*range(1, 37))
 #: prompts encoded at once
 PROMPT_BATCH = 64
 
@@ -207,7 +207,8 @@ class ClinClipModule(L.LightningModule):
         if self._should_log:
             logs |= {"train/logit_scale": embeddings.logit_scale.detach(), "train/lr": self._learning_rate}
             logs["train/loss/total"] = shown
-            # what is written is of the global batch: one process's part of a loss depends on how many there are
+            # what is written is the mean over processes, for losses the value of the global batch; between those steps
+            # the progress bar shows this process's part
             logs = mean_of_processes(logs)
             shown = logs.pop("train/loss/total")
             self.log_dict(logs, batch_size=len(batch))
@@ -320,7 +321,8 @@ class ClinClipModule(L.LightningModule):
         self._record = checkpoint.get(RECORD) or {}
         trainer = self._trainer
         size = getattr(getattr(trainer, "datamodule", None), "batch_size", None)
-        if trainer is not None and size is not None:
+        # the other functions look at the weights; nothing is resumed
+        if trainer is not None and trainer.state.fn == "fit" and size is not None:
             in_steps = trainer.max_steps is not None and trainer.max_steps >= 0
             close_finished_epoch(checkpoint, size * trainer.world_size, in_steps)
 

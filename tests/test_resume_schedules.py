@@ -125,3 +125,12 @@ def test_a_run_that_goes_on_with_more_steps_an_epoch_stays_in_place(whole, tmp_p
         assert mine[2:] == pytest.approx(theirs[2:])
     rates = [WarmupCosine(1.0)(1 + (n + 0.5) / (2 * STEPS), EPOCHS) for n in range(len(second))]
     assert [row[1] / 5e-5 for row in second] == pytest.approx(rates)
+
+
+def test_the_end_in_steps_stays_the_end(tmp_path) -> None:
+    """max_steps = 12, four of them taken in an epoch of four: eight more, at eight an epoch, are one epoch more."""
+    fit(tmp_path, Ledger(STEPS))
+    second = fit(tmp_path, Ledger(), tmp_path / "stopped.ckpt", steps=2 * STEPS, max_steps=12)
+    assert [row[0] for row in second] == list(range(4, 12))
+    rates = [WarmupCosine(1.0)(1 + (n + 0.5) / 8, 2.0) for n in range(8)]
+    assert [row[1] / 5e-5 for row in second] == pytest.approx(rates)

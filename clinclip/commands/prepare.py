@@ -131,9 +131,9 @@ def _common(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--negations", type=int, default=4, help="negated twins of a report (default: %(default)s)")
     sub.add_argument(
         "--swaps", type=int, default=1,
-        help="twins of a report with a wrong side, a wrong severity, a wrong finding, of each (default: %(default)s)",
+        help="twins of a report of each further kind: wrong side, severity, finding (default: %(default)s)",
     )  # fmt: skip
-    sub.add_argument("--seed", type=int, default=0, help="of the split and of the negations (default: %(default)s)")
+    sub.add_argument("--seed", type=int, default=0, help="of the split and of the edited twins (default: %(default)s)")
     sub.add_argument("--quiet", action="store_true", help="no progress bars")
 
 

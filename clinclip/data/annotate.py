@@ -1,4 +1,4 @@
-"""Reading every report once, in parallel: labels, negated and omitted twins, graphs. Resumable by chunks.
+"""Reading every report once, in parallel: labels, edited twins, graphs. Resumable by chunks.
 
 A report is annotated by :func:`clinclip.graph.annotate.annotate_report`, a pure function of the text and the seed:
 equal reports get equal annotations, whatever the order, the shard or the number of workers.
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from clinclip.data.manifest import write_atomically
 from clinclip.data.pool import worker_pool
+from clinclip.errors import ConfigError
 
 if TYPE_CHECKING:
     from clinclip.graph.annotate import ReportAnnotation
@@ -42,6 +43,12 @@ class AnnotateOptions:
     eval_negations: int = 1
     swaps: int = 1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for negative numbers."""
+        for name in ("negations", "eval_negations", "swaps"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"--{name} {getattr(self, name)}: must be 0 or more")
 
 
 def _annotate_chunk(texts: Sequence[str], options: AnnotateOptions) -> list[ReportAnnotation]:

@@ -21,7 +21,7 @@ from clinclip.data.leakage import check_exposure
 from clinclip.data.loader import ResumableLoader
 from clinclip.data.manifest import Manifest, compact_json, write_atomically
 from clinclip.data.plan import Plan, PlanOptions
-from clinclip.data.records import Records
+from clinclip.data.records import Records, refuse_absent
 from clinclip.data.sampler import EvalSampler, TrainSampler
 from clinclip.data.views import parse_views
 from clinclip.distributed import rank, world_size
@@ -127,10 +127,12 @@ class CXRDataModule(pl.LightningDataModule):
             raise ConfigError(f"data.negations={negations}: must be 0 or more")
         for kind in edits or ():
             _check_choice("edits", kind, EDIT_KINDS)
-        if edits is not None and (not edits or not negations):
+        if edits is not None and not edits:
+            raise ConfigError(f"data.edits=[]: give at least one of {', '.join(EDIT_KINDS)}, or data.negations=0")
+        if edits and not negations:
             raise ConfigError(
-                f"data.edits={edits!r} with data.negations={negations}: set data.negations to the number of twins a "
-                "report (1 or more), or leave data.edits out"
+                f"data.edits={edits!r} with data.negations=0: set data.negations to the number of twins a report (1 or "
+                "more), or leave data.edits out"
             )
         if sections != "text" and (negations or graphs):
             raise ConfigError(
@@ -174,7 +176,7 @@ class CXRDataModule(pl.LightningDataModule):
     def prepare_data(self) -> None:
         """On one process: tokenise once, so that the others find the result."""
         if self.cache_tokens:
-            self.setup("fit" if self._has_training() else "test")
+            self._build("fit" if self._has_training() else "test")
 
     def _has_training(self) -> bool:
         self._load_manifests()
@@ -191,11 +193,17 @@ class CXRDataModule(pl.LightningDataModule):
         """Load manifests, tokenise, and build the data sets of a stage ("fit", "validate", "test", "predict").
 
         Raises:
-            ManifestError: a manifest is missing or damaged, or has no rows for the stage.
+            ManifestError: a manifest is missing or damaged, has no rows for the stage, or ``fit`` asks for twins that
+                no report has.
             LeakageError: a patient trains in one manifest and is evaluated in another.
             ConfigError: ``fit`` on a manifest without text, or labels that no manifest has.
         """
         stage = getattr(stage, "value", stage)
+        self._build(stage)
+        if stage == "fit":
+            refuse_absent(self._datasets["train"].records.train_edits, self.edits, ", ".join(self.manifest_paths))
+
+    def _build(self, stage: str | None) -> None:
         if stage not in _SPLITS_OF_STAGE:
             raise ConfigError(f"stage {stage!r}: not one of {', '.join(str(s) for s in _SPLITS_OF_STAGE)}")
         splits = (self.predict_split,) if stage == "predict" else _SPLITS_OF_STAGE[stage]
@@ -371,6 +379,7 @@ class CXRDataModule(pl.LightningDataModule):
         loader = ResumableLoader(
             dataset, batch_size=self.batch_size, sampler=sampler, drop_last=True, **self._loader_options()
         )
+        loader.epoch_length = lambda: min(len(loader), getattr(self.trainer, "num_training_batches", len(loader)))
         if self._resume is not None:
             loader.load_state_dict(self._resume)
             self._resume = None

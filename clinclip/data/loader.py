@@ -21,6 +21,10 @@ class ResumableLoader(DataLoader):
     _taken = 0
     _resume: dict[str, int] | None = None
 
+    def epoch_length(self) -> float:
+        """Batches of an epoch; the data module puts one here that knows ``trainer.limit_train_batches``."""
+        return len(self)
+
     @property
     def _train_sampler(self) -> TrainSampler:
         sampler = self.sampler
@@ -28,11 +32,11 @@ class ResumableLoader(DataLoader):
         return sampler
 
     def state_dict(self) -> dict[str, Any]:
-        """Epoch, number of batches taken in it and altogether, and the size of a global batch."""
+        """Epoch, batches taken in it, batches that the whole epoch has, and the size of a global batch."""
         return {
             "epoch": self._train_sampler.epoch,
             "batches": self._taken,
-            "of": len(self),
+            "of": int(self.epoch_length()),
             "global_batch": self._global_batch,
         }
 
@@ -55,6 +59,8 @@ class ResumableLoader(DataLoader):
                 "checkpoint of an epoch's end"
             )
         self._resume = {k: int(v) for k, v in state.items()}
+        # a checkpoint may follow before the next batch is taken
+        self._taken = int(state["batches"]) if before == self._global_batch else int(self.epoch_length())
 
     def __iter__(self) -> Iterator[Any]:
         sampler = self._train_sampler

@@ -246,7 +246,7 @@ def save(path: Path, frame: pd.DataFrame, header: dict[str, Any], identity: obje
     header = {
         "schema_version": SCHEMA_VERSION,
         "hash": content_hash(frame, identity),
-        **header,
+        **{k: v for k, v in header.items() if k not in ("schema_version", "hash")},
         "files": {PARQUET: sha256_file(path / PARQUET)},
     }
     text = json.dumps(header, indent=2, ensure_ascii=False) + "\n"

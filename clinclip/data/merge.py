@@ -12,7 +12,7 @@ import pandas as pd
 
 from clinclip.data.build import PART, PART_HEADER, finish
 from clinclip.data.drops import DropReport
-from clinclip.data.manifest import DROPS, IMAGES, Manifest
+from clinclip.data.manifest import DROPS, IMAGES, SCHEMA_VERSION, Manifest
 from clinclip.errors import ManifestError
 from clinclip.images import ImageCache
 from clinclip.images.cache_merge import merge_caches
@@ -34,6 +34,11 @@ def _load(folder: Path) -> dict[str, Any]:
 def _check(folders: Sequence[Path], parts: Sequence[dict[str, Any]]) -> list[int]:
     """The order of the parts. Raises ManifestError for other options, missing or repeated parts."""
     first = parts[0]
+    if first["schema_version"] != SCHEMA_VERSION:
+        raise ManifestError(
+            f"{folders[0]}: part of manifest schema version {first['schema_version']}, this clinclip writes "
+            f"{SCHEMA_VERSION}; prepare the parts again"
+        )
     for folder, part in zip(folders, parts, strict=True):
         for name in ("options", "dataset", "schema_version"):
             if part[name] != first[name]:

@@ -130,10 +130,12 @@ def _edits(
                         texts.number(twin["text"]),
                         FINDING_INDEX[twin["finding"]],
                         twin["labels"],
-                        EDIT_KINDS.index(twin["kind"]),
+                        number,
                     )
                     for twin in json.loads(column or "[]")
-                    if twin["kind"] in kinds and (templates is None or twin["templates"] == templates)
+                    # an unknown kind is malformed, not one that nobody asked for
+                    if EDIT_KINDS[number := EDIT_KINDS.index(twin["kind"])] in kinds
+                    and (templates is None or twin["templates"] == templates)
                 ]
             except (ValueError, KeyError, TypeError) as error:
                 raise ManifestError(
@@ -195,14 +197,15 @@ def _train_edits(part: pd.DataFrame, texts: TextTable, where: str, kinds: Sequen
     return _merge(made)
 
 
-def _refuse_absent(edits: Edits, kinds: Sequence[str], where: str) -> None:
-    """A kind of twin that no report has would be asked for in vain, and nobody would notice."""
+def refuse_absent(edits: Edits | None, kinds: Sequence[str], where: str) -> None:
+    """A kind of twin that no report has would be asked for in vain, and nobody would notice. Raises ManifestError."""
     for kind in kinds:
-        if len(edits.start) > 1 and not (edits.kind == EDIT_KINDS.index(kind)).any():
-            option = "--swaps 1" if kind in SWAP_KINDS else "--negations 4"
+        if edits is not None and len(edits.start) > 1 and not (edits.kind == EDIT_KINDS.index(kind)).any():
+            stored = {"negate": " with --negations 4", "omit": ""}.get(kind, " with --swaps 1")
             raise ManifestError(
-                f"{where}: no report of the training split has a twin of kind {kind}; take it out of data.edits (or "
-                f"set data.negations=0), or prepare reports with positive findings with {option}"
+                f"{where}: no report of the training split (and data.views) has a twin of kind {kind}, which "
+                "data.negations and data.edits ask for. Set data.negations=0, give other kinds in data.edits, or "
+                f"prepare reports that have positive findings{stored}"
             )
 
 
@@ -227,7 +230,7 @@ def collect(
         graphs: also the graph columns.
 
     Raises:
-        ManifestError: a malformed column, or a kind of ``edits`` that no report has.
+        ManifestError: a malformed column.
     """
     offset = 0
     columns: dict[str, list[np.ndarray]] = {}
@@ -253,8 +256,6 @@ def collect(
         offset += len(frame)
     joined = {name: np.concatenate(parts) for name, parts in columns.items()}
     found: dict[str, Any] = {name: _join(parts) for name, parts in twins.items() if parts}
-    if edits:
-        _refuse_absent(found["train_edits"], edits, ", ".join(str(m.path) for m in manifests))
     return Records(**joined, **found, graph=graph)
 
 

@@ -38,7 +38,7 @@ class CandidateSource(Hooked, ABC):
 
 
 class NegatedReports(CandidateSource):
-    """Negated reports as hard negatives: the same report with one finding denied.
+    """Negated reports as hard negatives: the same report with one finding denied (``data.edits``: left out, or wrong).
 
     An edited report of patient j can be a *true* description of patient i (a sole finding denied makes a normal study).
     With ``columns="all"`` such pairs are masked: those in which the labels re-derived from the edited report equal the
@@ -85,8 +85,9 @@ class NegatedReports(CandidateSource):
         twins = torch.einsum("nd,nkd->nk", embeddings.image.detach().to(negated.dtype), negated.detach())
         logs: dict[str, Tensor | float] = {
             "usable_negatives": usable,
-            "negated_similarity": (twins * valid).sum() / valid.sum().clamp(min=1),
         }
+        if valid.any():
+            logs["negated_similarity"] = twins[valid].mean()
         if self.kind == "own":
             return ExtraColumns(own=(OwnColumns(negated, valid),), logs=logs)
         copies = valid.shape[1]

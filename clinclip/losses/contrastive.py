@@ -39,8 +39,9 @@ class Contrastive(LossTerm):
 
     Logs:
         - ``scale``, ``positive_similarity`` and ``negative_similarity`` (mean cosine of pairs and of other combinations
-          of this process's rows); what the candidates say (``usable_negatives``, ``negated_similarity``) and what the
-          targets say (``pair_share``, ``target_entropy``, ``mix``, ``threshold_<source>``).
+          of a process's rows, then the mean over processes); what the candidates say (``usable_negatives``,
+          ``negated_similarity``) and what the targets say (``pair_share``, ``target_entropy``, ``mix``,
+          ``threshold_<source>``).
 
     Relations:
         - no targets, no candidates: CLIP / InfoNCE; ``criterion="sigmoid"``: SigLIP.

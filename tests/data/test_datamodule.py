@@ -377,9 +377,14 @@ def test_a_kind_that_no_report_has_is_refused(manifest_dir: Path, tmp_path: Path
     shutil.copytree(manifest_dir / "images", copy / "images")
     save(copy, manifest.frame.assign(swaps="[]"), header, {"swaps": 0})
     module(copy, negations=1).setup("fit")
-    with pytest.raises(ManifestError, match=r"kind swap_side; take it out of data\.edits .*--swaps 1"):
+    with pytest.raises(ManifestError, match=r"kind swap_side, which .* other kinds in data\.edits.*--swaps 1"):
         module(copy, negations=1, edits=["negate", "swap_side"]).setup("fit")
-    module(copy, manifest_dir, negations=1, edits=["swap_side"])  # of several, one that has some is enough
+    module(copy, manifest_dir, negations=1, edits=["swap_side"]).setup("fit")  # of several, one that has some is enough
+    # nothing is trained: a checkpoint can be judged on it
+    judged = module(copy, negations=1, edits=["swap_side"], cache_tokens=True)
+    judged.prepare_data()
+    judged.setup("validate")
+    assert len(judged.dataset("validate"))
 
 
 @pytest.mark.parametrize(
@@ -391,7 +396,7 @@ def test_a_kind_that_no_report_has_is_refused(manifest_dir: Path, tmp_path: Path
         ({"negations": -1}, r"data\.negations=-1"),
         ({"negations": 1, "edits": ["swap"]}, r"data\.edits='swap': allowed are negate, omit, swap_side"),
         ({"negations": 0, "edits": ["omit"]}, r"data\.edits=\['omit'\] with data\.negations=0"),
-        ({"negations": 1, "edits": []}, r"data\.edits=\[\] with data\.negations=1"),
+        ({"negations": 1, "edits": []}, r"data\.edits=\[\]: give at least one of negate, omit"),
         ({"weights": [1.0, 2.0]}, r"data\.weights=\[1\.0, 2\.0\]"),
         ({"augmentation": {"flip": 0.5}}, r"data\.augmentation=.*flip"),
         ({"batch_size": 500}, r"fewer than one global batch of 500 x 1"),

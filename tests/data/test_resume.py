@@ -130,3 +130,42 @@ def test_another_batch_size_within_an_epoch_is_refused(manifest_dir: Path, tmp_p
         fit(Ledger(stop_at=7), 3)
     with pytest.raises(ConfigError, match=r"epoch 1, after 2 of 5 batches of 3 samples .* here a global batch has 5"):
         fit(Ledger(), 5, ckpt_path=tmp_path / "last.ckpt")
+
+
+def test_an_epoch_ended_by_a_limit_is_over(manifest_dir: Path, tmp_path: Path) -> None:
+    """``trainer.limit_train_batches=2`` of 5: its checkpoint stands at an epoch's end."""
+
+    def fit(module: Ledger, size: int, ckpt_path: Path | None = None) -> None:
+        data = CXRDataModule([str(manifest_dir)], batch_size=size, num_workers=0, image_size=32, cache_tokens=False)
+        run = trainer(tmp_path, save_on_train_epoch_end=True)
+        run.limit_train_batches = 2
+        run.fit(module, datamodule=data, weights_only=True, ckpt_path=ckpt_path)
+
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        fit(Ledger(stop_at=5), 3)
+    second = Ledger()
+    fit(second, 5, tmp_path / "last.ckpt")
+    assert [len(batch) for batch in second.seen] == [5, 5], "the third epoch, with the same limit"
+
+
+def test_looking_at_a_checkpoint_of_another_batch_size_is_no_resumption(manifest_dir: Path, tmp_path: Path) -> None:
+    """``clinclip validate`` on other hardware, with a configuration that ends training by steps."""
+    from clinclip.module import ClinClipModule
+    from clinclip.testing import tiny_model
+
+    def data(size: int) -> CXRDataModule:
+        return CXRDataModule([str(manifest_dir)], batch_size=size, num_workers=0, image_size=32, graphs=True)
+
+    trainer(tmp_path, save_on_train_epoch_end=True).fit(ClinClipModule(tiny_model()), datamodule=data(5))
+    looking = trainer(tmp_path)
+    looking.fit_loop.epoch_loop.max_steps = 30
+    looking.validate(
+        ClinClipModule(tiny_model()), datamodule=data(3), ckpt_path=tmp_path / "last.ckpt", weights_only=True
+    )
+    assert "val/retrieval/i2t_r1" in looking.callback_metrics
+    resumed = trainer(tmp_path)
+    resumed.fit_loop.epoch_loop.max_steps = 30
+    with pytest.raises(ConfigError, match=r"trainer\.max_steps cannot go on"):
+        resumed.fit(
+            ClinClipModule(tiny_model()), datamodule=data(3), ckpt_path=tmp_path / "last.ckpt", weights_only=True
+        )
