@@ -195,3 +195,15 @@ def test_a_closed_pipe_is_no_error() -> None:
     process.stdout.close()
     assert process.stderr.read() == b""
     assert process.wait() == 141
+
+
+def test_the_broken_pipe_of_another_process_is_an_error(monkeypatch) -> None:
+    """Only the reader of our own output may go without a word."""
+
+    def broken(argv: list[str] | None) -> int:
+        raise BrokenPipeError("a worker died")
+
+    monkeypatch.setattr("clinclip.__main__.run", broken)
+    monkeypatch.setattr("clinclip.__main__._reader_is_gone", lambda: False)
+    with pytest.raises(BrokenPipeError, match="a worker died"):
+        main(["prepare"])
