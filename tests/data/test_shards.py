@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -72,6 +73,14 @@ def test_what_cannot_be_merged(parts: tuple[Path, Manifest], tmp_path: Path) -> 
     (other / "part.json").write_text(text[:100])
     with pytest.raises(ManifestError, match="damaged"):
         merge([base / "1", other, base / "3"], tmp_path / "m")
+    older = []
+    for i in "123":
+        shutil.copytree(base / i, tmp_path / "older" / i)
+        older.append(tmp_path / "older" / i)
+        header = json.loads((older[-1] / "part.json").read_text())
+        (older[-1] / "part.json").write_text(json.dumps({**header, "schema_version": 1}))
+    with pytest.raises(ManifestError, match=r"part of manifest schema version 1, this clinclip writes 2"):
+        merge(older, tmp_path / "m")
     assert not (tmp_path / "m" / "header.json").exists()
 
 
@@ -93,6 +102,13 @@ def test_drawn_splits_are_drawn_when_the_parts_are_together(tmp_path: Path) -> N
     split = dict(zip(merged.frame["patient_id"], merged.frame["split"], strict=True))
     assert all(split[f"p{i}"] == split[f"p{i + 9}"] for i in range(9))
     assert len(set(split.values())) == 3
+
+
+@pytest.mark.parametrize("option", ["--negations", "--swaps"])
+def test_a_negative_number_of_twins(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["prepare", "openi", "--images", str(tmp_path), "--out", str(tmp_path / "m"), option, "-1"]
+    assert main(argv) == 1
+    assert f"{option} -1: must be 0 or more" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["3", "0/3", "4/3", "a/b", "1/"])
