@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from clinclip.data import token_store
-from clinclip.data.draws import stable_hashes, text_hash
-from clinclip.data.manifest import READ_COLUMNS, TABLE_COLUMNS, Manifest, write_atomically
+from clinclip.data.manifest import READ_COLUMNS, TABLE_COLUMNS, Manifest
+from clinclip.draws import stable_hashes, text_hash
 from clinclip.errors import ConfigError, DataError
 from clinclip.export.checkpoint import LoadedModel
+from clinclip.files import write_atomically
 from clinclip.text.tokens import Tokenizer
 from clinclip.types import TextBatch
 

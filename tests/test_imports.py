@@ -14,7 +14,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 #: first path component (or module) below clinclip -> layer
 LAYER = {
-    "types": 0, "findings": 0, "errors": 0, "distributed": 0,
+    "types": 0, "findings": 0, "errors": 0, "distributed": 0, "files": 0, "draws": 0, "workers": 0,
     "text": 1, "graph": 1, "images": 1,
     "data": 2, "models": 2, "losses": 2, "evaluation": 2,
     "module": 3, "optim": 3, "callbacks": 3, "export": 3, "inference": 3,

@@ -44,9 +44,9 @@ def main(argv: list[str]) -> int:
     arguments = parser().parse_args(argv)
     import numpy as np
 
-    from clinclip.data.draws import text_hash
     from clinclip.data.frozen import write_frozen_text
     from clinclip.data.manifest import Manifest
+    from clinclip.draws import text_hash
     from clinclip.errors import ConfigError
 
     if arguments.out.suffix != ".npz":

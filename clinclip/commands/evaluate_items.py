@@ -60,7 +60,7 @@ def select(manifest: Manifest, split: str, views: tuple[str, ...] = ()) -> Items
     Raises:
         DataError: none is left.
     """
-    from clinclip.data.draws import stable_hashes
+    from clinclip.draws import stable_hashes
 
     frame = manifest.frame
     mask = (frame["split"] == split).to_numpy()

@@ -185,7 +185,7 @@ class Retrieval(Task):
     """Reports for images and images for reports, within the whole split."""
 
     def __init__(self, manifest: Manifest, protocol: Protocol) -> None:
-        from clinclip.data.draws import text_hash
+        from clinclip.draws import text_hash
 
         self.protocol, self.notes, self.resolved = protocol, [], {}
         everything = items_of.select(manifest, protocol.split, protocol.views)

@@ -120,8 +120,9 @@ def main(argv: list[str]) -> int:
     """Run the command."""
     args = parser().parse_args(argv)
     from clinclip.commands.inspect_html import page
-    from clinclip.data.manifest import Manifest, write_atomically
+    from clinclip.data.manifest import Manifest
     from clinclip.data.summary import summarise
+    from clinclip.files import write_atomically
 
     manifest = Manifest.load(args.manifest)
     summary = summarise(manifest)

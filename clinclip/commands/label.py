@@ -163,7 +163,7 @@ def _labelled(
     from collections import deque
     from concurrent.futures import Future
 
-    from clinclip.data.pool import worker_pool
+    from clinclip.workers import worker_pool
 
     with worker_pool(args.workers) as pool:
         waiting: deque[tuple[pd.DataFrame, Future[list[tuple[str, ...]]]]] = deque()

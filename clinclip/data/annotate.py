@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from clinclip.data.manifest import write_atomically
-from clinclip.data.pool import worker_pool
 from clinclip.errors import ConfigError
+from clinclip.files import write_atomically
+from clinclip.workers import worker_pool
 
 if TYPE_CHECKING:
     from clinclip.graph.annotate import ReportAnnotation

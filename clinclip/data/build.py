@@ -19,7 +19,6 @@ import pandas as pd
 
 from clinclip import __version__
 from clinclip.data.annotate import AnnotateOptions, annotate
-from clinclip.data.draws import stable_hash
 from clinclip.data.drops import DropReport
 from clinclip.data.leakage import find_duplicates
 from clinclip.data.manifest import (
@@ -35,6 +34,7 @@ from clinclip.data.manifest import (
 )
 from clinclip.data.source import Source
 from clinclip.data.splits import assert_disjoint, assign_splits, check_fractions, connected_groups, patient_keys
+from clinclip.draws import stable_hash
 from clinclip.errors import ConfigError, LeakageError, ManifestError
 from clinclip.findings import NOT_MENTIONED
 from clinclip.images import CacheOptions, build_cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from clinclip.data import draws
+from clinclip import draws
 from clinclip.data.records import NO_TEXT, Edits, Records
 from clinclip.data.token_store import TokenStore
 from clinclip.types import NUM_FINDINGS, NegationBatch

@@ -19,13 +19,14 @@ from clinclip.data.dataset import StudyDataset, View
 from clinclip.data.frozen import read_frozen_text
 from clinclip.data.leakage import check_exposure
 from clinclip.data.loader import ResumableLoader
-from clinclip.data.manifest import Manifest, compact_json, write_atomically
+from clinclip.data.manifest import Manifest
 from clinclip.data.plan import Plan, PlanOptions
 from clinclip.data.records import Records, refuse_absent
 from clinclip.data.sampler import EvalSampler, TrainSampler
 from clinclip.data.views import parse_views
 from clinclip.distributed import rank, world_size
 from clinclip.errors import CheckpointError, ConfigError, ManifestError
+from clinclip.files import compact_json, write_atomically
 from clinclip.images import ImageTransform
 from clinclip.text.types import EDIT_KINDS
 

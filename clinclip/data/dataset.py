@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from clinclip.data import collate, draws
+from clinclip import draws
+from clinclip.data import collate
 from clinclip.data.records import Records
 from clinclip.data.sampler import decode
 from clinclip.data.token_store import TokenStore

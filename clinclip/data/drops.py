@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from clinclip.data.manifest import write_atomically
+from clinclip.files import write_atomically
 
 _COLUMNS = ("outcome", "image_id", "study_id", "reason", "detail")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from clinclip.data.arrays import load_arrays, save_arrays
 from clinclip.errors import DataError
+from clinclip.files import load_arrays, save_arrays
 
 
 def write_frozen_text(path: Path, text_hash: np.ndarray, embedding: np.ndarray) -> None:

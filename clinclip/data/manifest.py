@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from clinclip.data.splits import SPLITS, assert_disjoint
-from clinclip.errors import ManifestError, OutputError
+from clinclip.errors import ManifestError
+from clinclip.files import compact_json, sha256_file, write_atomically
 from clinclip.findings import CODE_STATE, FINDINGS, NOT_MENTIONED, column_name
 
 if TYPE_CHECKING:
@@ -45,42 +43,6 @@ COLUMNS: tuple[str, ...] = (
 #: columns of JSON lists
 LISTS = ("assertions", "negations", "omissions", "swaps")
 EMPTY_GRAPH = '{"entities":[],"relations":[]}'
-
-
-def compact_json(value: object) -> str:
-    """JSON without blanks, keys sorted, text as it is: one spelling for one value."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-
-
-def sha256_file(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then move it there; a failure leaves nothing behind.
-
-    Raises:
-        OutputError: it cannot be written; names ``path``.
-    """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        write(temporary)
-        # mkstemp makes private files; a manifest may be shared with the group as the umask allows
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def content_hash(frame: pd.DataFrame, identity: object) -> str:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clinclip.data.arrays import load_arrays, save_arrays
 from clinclip.data.graph_store import GraphStore, pack
-from clinclip.data.manifest import Manifest, compact_json
+from clinclip.data.manifest import Manifest
 from clinclip.data.records import Edits, Records, TextTable, collect
 from clinclip.data.token_store import TokenStore, build
 from clinclip.errors import DataError
+from clinclip.files import compact_json, load_arrays, save_arrays
 from clinclip.findings import FINDINGS, STATE_CODE
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clinclip.data import draws
+from clinclip import draws
 from clinclip.data.manifest import READ_COLUMNS, TABLE_COLUMNS, Manifest
 from clinclip.errors import ManifestError
 from clinclip.findings import FINDING_INDEX

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from torch.utils.data import DistributedSampler
 
-from clinclip.data import draws
+from clinclip import draws
 from clinclip.errors import ConfigError
 
 EPOCH_SHIFT = 40

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from clinclip.data import draws
+from clinclip import draws
 from clinclip.data.token_store import TokenStore, build
 from clinclip.text.tokens import Tokenizer
 from tests.benchmarks.harness import Row, interleaved

@@ -20,9 +20,10 @@ import pytest
 from clinclip.__main__ import main
 from clinclip.data.build import BuildOptions, build
 from clinclip.data.datamodule import CXRDataModule
-from clinclip.data.manifest import Manifest, write_atomically
+from clinclip.data.manifest import Manifest
 from clinclip.data.table import TableOptions, read
 from clinclip.errors import CacheError, ImageError
+from clinclip.files import write_atomically
 from clinclip.images import CacheOptions
 from tests.data.trees import picture, write_csv
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clinclip.data import draws
+from clinclip import draws
 from clinclip.data.sampler import EvalSampler, TrainSampler, decode, encode
 from clinclip.errors import ConfigError
 

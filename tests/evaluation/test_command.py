@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from clinclip.__main__ import main
-from clinclip.data.draws import stable_hashes
 from clinclip.data.frozen import read_frozen_text
 from clinclip.data.manifest import Manifest, save
+from clinclip.draws import stable_hashes
 from clinclip.evaluation.retrieval import retrieval_metrics
 from clinclip.export.checkpoint import LoadedModel, load_model, save_model
 from clinclip.inference import embed_manifest, embed_texts
@@ -262,7 +262,7 @@ def test_embed_with_a_local_encoder(place: Path) -> None:
     manifest = Manifest.load(place / "m")
     texts = manifest.frame["text"].drop_duplicates().tolist()
     want = embed_texts(loaded, texts, device="cpu", progress=False, features=True)
-    from clinclip.data.draws import text_hash
+    from clinclip.draws import text_hash
 
     got = read_frozen_text(out, np.array([text_hash(t) for t in texts]))
     np.testing.assert_allclose(got, want, atol=1e-4)

@@ -17,8 +17,8 @@ from clinclip.data.phantom.knobs import PhantomKnobs
 from clinclip.data.phantom.rng import digest
 from clinclip.data.phantom.truth import HEADER_FILE, PHANTOM_VERSION, TRUTH_FILE, StudyTruth
 from clinclip.data.phantom.world import count_studies
-from clinclip.data.pool import worker_pool
 from clinclip.errors import ConfigError, DataError
+from clinclip.workers import worker_pool
 
 PARTS = ".phantom-parts"
 _CHUNK_STUDIES = 12

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from clinclip.data.pool import worker_pool
+from clinclip.workers import worker_pool
 
 PROGRAM = """
 import sys, time
-from tests.data.test_pool import work
-from clinclip.data.pool import worker_pool
+from tests.test_workers import work
+from clinclip.workers import worker_pool
 if __name__ == "__main__":
     with worker_pool(2) as pool:
         for future in [pool.submit(work, sys.argv[1], i) for i in range(40)]:
