@@ -8,7 +8,8 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -27,20 +28,30 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then move it there; a failure leaves nothing behind.
+@contextmanager
+def replacing(path: Path, *, sync: bool = False) -> Iterator[Path]:
+    """A temporary file beside ``path`` that takes its name when the block ends well; a failure leaves nothing behind.
+
+    Args:
+        path: the final name; its folder is made.
+        sync: force the content to disk before the file gets its name (for what a crash of the machine must not cut).
 
     Raises:
         OutputError: it cannot be written; names ``path``.
     """
+    path = Path(path)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        # the suffix stays: writers such as numpy's choose the format, or add a suffix, by it
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
-        write(temporary)
-        # mkstemp makes private files; a manifest may be shared with the group as the umask allows
+        yield temporary
+        if sync:
+            with temporary.open("rb+") as stream:
+                os.fsync(stream.fileno())
+        # mkstemp makes private files; a result may be shared with the group as the umask allows
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
@@ -50,6 +61,27 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill the temporary file of :func:`replacing`.
+
+    Raises:
+        OutputError: it cannot be written; names ``path``.
+    """
+    with replacing(path) as temporary:
+        write(temporary)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that it is either whole or not there. Raises OutputError."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """:func:`write_bytes` of a text in UTF-8. Raises OutputError."""
+    write_bytes(path, content.encode())
 
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:

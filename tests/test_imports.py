@@ -16,19 +16,19 @@ FILES = sorted(ROOT.rglob("*.py"))
 LAYER = {
     "types": 0, "findings": 0, "errors": 0, "distributed": 0, "files": 0, "draws": 0, "workers": 0,
     "text": 1, "graph": 1, "images": 1,
-    "data": 2, "models": 2, "losses": 2, "evaluation": 2,
+    "phantom": 2, "data": 2, "metrics": 2, "models": 2, "losses": 2, "evaluation": 2,
     "module": 3, "optim": 3, "callbacks": 3, "export": 3, "inference": 3,
     "validation": 3,
     "cli": 4, "commands": 4, "testing": 4, "__main__": 4, "__init__": 4,
 }  # fmt: skip
-SIBLINGS = {"data", "models", "losses", "evaluation"}
+SIBLINGS = {"phantom", "metrics", "data", "models", "losses", "evaluation"}
 
 #: heavy library -> the only files that may import it (anywhere in the file)
 HOMES = {
     "timm": {"models/image_encoder.py"},
     "transformers": {"models/text_encoder.py", "text/tokens.py"},
     "tokenizers": {"text/tokens.py"},
-    "pydicom": {"images/dicom.py"},
+    "pydicom": {"images/dicom.py", "phantom/dicom.py"},
     "albumentations": {"images/transforms.py"},
     "lightning": {"data/datamodule.py", "module.py", "cli.py", "callbacks/"},
     "torch.distributed": {"distributed.py"},

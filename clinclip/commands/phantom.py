@@ -29,18 +29,18 @@ def main(argv: list[str]) -> int:
     commands.add_parser("knobs", help="list the difficulty knobs, their defaults and what they do")
     args = parser.parse_args(argv)
     if args.command == "knobs":
-        from clinclip.data.phantom.knobs import describe_knobs
+        from clinclip.phantom.knobs import describe_knobs
 
         print(describe_knobs())
         return 0
     if args.command == "sheet":
-        from clinclip.data.phantom.figures import contact_sheet
+        from clinclip.phantom.figures import contact_sheet
 
         path = contact_sheet(args.root, args.out, args.rows, args.columns, args.tile, not args.no_boxes)
         print(f"contact sheet in {path} ({path.stat().st_size / 1024:.0f} KiB)")
         return 0
-    from clinclip.data.phantom import generate_chexpert, generate_mimic_cxr
-    from clinclip.data.phantom.knobs import parse_knobs
+    from clinclip.phantom import generate_chexpert, generate_mimic_cxr
+    from clinclip.phantom.knobs import parse_knobs
 
     knobs = parse_knobs(args.knob)
     if args.command == "mimic-cxr":

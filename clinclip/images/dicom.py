@@ -1,4 +1,4 @@
-"""DICOM files: stored values in, phantoms out. The one module that imports pydicom.
+"""DICOM files: a header and stored values, whatever the syntax. With the phantom's writer the only importer of pydicom.
 
 Uncompressed pixels are read straight into an array; compressed frames go to `clinclip.images.codecs` in a helper
 process; everything unusual (colour, big-endian, bit-packed) goes to pydicom's own decoders.
@@ -6,22 +6,18 @@ process; everything unusual (colour, big-endian, bit-packed) goes to pydicom's o
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
-import os
 import struct
 import warnings
 import zlib
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clinclip.errors import ConfigError, DecoderMissingError, ImageDecodeError, ImageError, ImageTooLargeError
+from clinclip.errors import DecoderMissingError, ImageDecodeError, ImageError, ImageTooLargeError
 from clinclip.images import codecs
 from clinclip.images.decoder_process import call_decoder
 from clinclip.images.limits import MAX_DECODED_BYTES, MAX_PARTS, check_size
@@ -57,8 +53,6 @@ def parser_errors() -> tuple[type[Exception], ...]:
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 DEFLATED = "1.2.840.10008.1.2.1.99"
-#: Digital X-Ray Image Storage, For Presentation: the class of nearly all MIMIC-CXR images.
-DX_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _NEEDED = [
     "Rows",
@@ -360,136 +354,3 @@ def _as_declared(pixels: NDArray, header: Dataset, bits_allocated: int) -> NDArr
         else:
             pixels &= pixels.dtype.type((1 << stored) - 1)
     return pixels
-
-
-def write_phantom_dicom(
-    path: str | PathLike[str],
-    pixels: NDArray[np.uint16],
-    *,
-    photometric: Literal["MONOCHROME1", "MONOCHROME2"] = "MONOCHROME2",
-    bits_stored: int = 12,
-    transfer_syntax: str = "1.2.840.10008.1.2.1",
-    window_center: float | None = None,
-    window_width: float | None = None,
-    tags: dict[str, Any] | None = None,
-) -> None:
-    """Write a valid digital X-ray file (DX Image Storage, For Presentation) of made-up pixels.
-
-    The same arguments give the same bytes: identifiers are derived from the pixels and tags.
-
-    Args:
-        path: Where to; written to a temporary name first.
-        pixels: uint16 (H, W) stored values below ``2**bits_stored``.
-        photometric: MONOCHROME1 displays low values bright. The Presentation LUT Shape follows it.
-        bits_stored: 8 to 16.
-        transfer_syntax: Explicit or implicit VR little endian, RLE, JPEG Lossless (either), JPEG-LS Lossless,
-            JPEG 2000 Lossless, High-Throughput JPEG 2000 Lossless; the last four need ``clinclip[dicom]``.
-        window_center: Centre of the window, written only together with a width.
-        window_width: Width of the window.
-        tags: Further elements by DICOM keyword, for example ``{"PatientID": "10000032"}``; they override the defaults.
-
-    Raises:
-        ConfigError: Pixels, depth, syntax or a keyword are not possible.
-    """
-    from clinclip.images.encode import encode_frame
-
-    pixels = np.asarray(pixels)
-    if pixels.ndim != 2 or pixels.dtype.kind not in "ui" or not 8 <= bits_stored <= 16:
-        raise ConfigError(
-            f"a phantom needs whole-number pixels (H, W) and 8 to 16 bits, not {pixels.shape}, {bits_stored}"
-        )
-    if pixels.min() < 0 or int(pixels.max()) >> bits_stored:
-        raise ConfigError(f"pixel values {pixels.min()} to {pixels.max()} do not fit {bits_stored} bits stored")
-    bits_allocated = 8 if bits_stored == 8 else 16
-    pixels = np.ascontiguousarray(pixels, f"<u{bits_allocated // 8}")
-    header = _phantom_header(pixels, photometric, bits_stored, tags or {})
-    if window_center is not None and window_width is not None:
-        header.WindowCenter, header.WindowWidth = f"{window_center:.10g}", f"{window_width:.10g}"
-    frame = pixels.tobytes()
-    compressed = transfer_syntax not in {IMPLICIT, EXPLICIT, DEFLATED}
-    if compressed:
-        frame = encode_frame(pixels, transfer_syntax, bits_stored)
-    _save(path, header, frame, transfer_syntax, compressed)
-
-
-def _phantom_header(pixels: NDArray, photometric: str, bits_stored: int, tags: dict[str, Any]) -> Dataset:
-    from pydicom.datadict import tag_for_keyword
-    from pydicom.dataset import Dataset
-    from pydicom.uid import generate_uid
-
-    unknown = [keyword for keyword in tags if tag_for_keyword(keyword) is None]
-    if unknown:
-        raise ConfigError(f"tags holds {unknown[0]!r}, which is no DICOM keyword (they look like 'PatientID')")
-    digest = hashlib.sha256(pixels.tobytes() + json.dumps(tags, sort_keys=True, default=str).encode()).hexdigest()
-    header = Dataset()
-    values: dict[str, Any] = {
-        "SOPClassUID": DX_PRESENTATION,
-        "SOPInstanceUID": generate_uid(entropy_srcs=[digest, "instance"]),
-        "StudyInstanceUID": generate_uid(entropy_srcs=[digest, "study"]),
-        "SeriesInstanceUID": generate_uid(entropy_srcs=[digest, "series"]),
-        "StudyDate": "21800506",  # shifted into the future, as de-identified archives do
-        "StudyTime": "120000.000",
-        "AccessionNumber": "",
-        "Modality": "DX",
-        "Manufacturer": "clinclip phantom",
-        "ReferringPhysicianName": "",
-        "PatientName": "",
-        "PatientID": "",
-        "PatientBirthDate": "",
-        "PatientSex": "",
-        "StudyID": "",
-        "SeriesNumber": 1,
-        "InstanceNumber": 1,
-        "BodyPartExamined": "CHEST",
-        "ViewPosition": "PA",
-        "ImageLaterality": "U",
-        "PresentationIntentType": "FOR PRESENTATION",
-        "PixelIntensityRelationship": "LOG",
-        "PixelIntensityRelationshipSign": -1 if photometric == "MONOCHROME1" else 1,
-        "ImagerPixelSpacing": [0.139, 0.139],
-        "BurnedInAnnotation": "NO",
-        "LossyImageCompression": "00",
-        "PatientOrientation": ["L", "F"],
-        "ImageType": ["DERIVED", "PRIMARY"],
-        **tags,
-        "SamplesPerPixel": 1,
-        "PhotometricInterpretation": photometric,
-        "Rows": pixels.shape[0],
-        "Columns": pixels.shape[1],
-        "BitsAllocated": pixels.dtype.itemsize * 8,
-        "BitsStored": bits_stored,
-        "HighBit": bits_stored - 1,
-        "PixelRepresentation": 0,
-        "RescaleSlope": tags.get("RescaleSlope", "1"),
-        "RescaleIntercept": tags.get("RescaleIntercept", "0"),
-        "RescaleType": tags.get("RescaleType", "US"),
-        "PresentationLUTShape": tags.get(
-            "PresentationLUTShape", "INVERSE" if photometric == "MONOCHROME1" else "IDENTITY"
-        ),
-    }
-    for keyword, value in values.items():
-        setattr(header, keyword, value)
-    return header
-
-
-def _save(path: str | PathLike[str], header: Dataset, frame: bytes, transfer_syntax: str, compressed: bool) -> None:
-    from pydicom import dcmwrite
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.encaps import encapsulate
-    from pydicom.uid import UID
-
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = UID(transfer_syntax)
-    meta.MediaStorageSOPClassUID = header.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
-    header.file_meta = meta  # type: ignore[attr-defined]
-    header.PixelData = encapsulate([frame]) if compressed else frame + b"\0" * (len(frame) % 2)
-    header["PixelData"].VR = "OB" if compressed or header.BitsAllocated == 8 else "OW"
-    header["PixelData"].is_undefined_length = compressed
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        dcmwrite(temporary, header, enforce_file_format=True)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ import pydicom
 
 from clinclip.images import codecs, read_image
 from clinclip.images.decoder_process import shared_decoder
-from clinclip.images.dicom import write_phantom_dicom
+from clinclip.phantom.dicom import write_phantom_dicom
 from tests.benchmarks.harness import Row
 from tests.images.pictures import detector_radiograph
 

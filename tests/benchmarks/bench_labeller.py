@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from itertools import islice
 
-from clinclip.data.phantom.knobs import PhantomKnobs
-from clinclip.data.phantom.report import write_report
-from clinclip.data.phantom.world import count_studies, make_patient
 from clinclip.findings import FINDINGS
+from clinclip.phantom.knobs import PhantomKnobs
+from clinclip.phantom.report import write_report
+from clinclip.phantom.world import count_studies, make_patient
 from clinclip.text import find_assertions, label_report, labels
 from clinclip.text.lexicon.build import read_table
 from clinclip.text.lexicon.patterns import expand

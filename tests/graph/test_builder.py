@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clinclip.data.phantom.knobs import PhantomKnobs
-from clinclip.data.phantom.report import write_report
-from clinclip.data.phantom.world import make_patient
 from clinclip.graph import build_graph
 from clinclip.graph.schema import Entity, Relation, ReportGraph
 from clinclip.graph.score import ParserScore, score_parser
+from clinclip.phantom.knobs import PhantomKnobs
+from clinclip.phantom.report import write_report
+from clinclip.phantom.world import make_patient
 
 #: sentence -> (entities as "word label", relations as "head label tail")
 CASES = {

@@ -15,8 +15,7 @@ import pytest
 from clinclip.errors import DecoderMissingError, ImageDecodeError
 from clinclip.images import codecs, read_image
 from clinclip.images.decoder_process import DecoderDiedError, DecoderProcess, raise_answer, shared_decoder
-from clinclip.images.dicom import write_phantom_dicom
-from clinclip.images.encode import encode_frame
+from clinclip.phantom.dicom import encode_frame, write_phantom_dicom
 from tests.images.pictures import radiograph
 
 

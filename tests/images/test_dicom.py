@@ -12,8 +12,8 @@ from pydicom.sequence import Sequence
 
 from clinclip.errors import ConfigError, DecoderMissingError, ImageDecodeError, ImageError, ImageTooLargeError
 from clinclip.images import codecs, read_image
-from clinclip.images.dicom import DEFLATED, EXPLICIT, IMPLICIT, read_stored, write_phantom_dicom
-from clinclip.images.encode import encode_jpeg_lossless_sv1
+from clinclip.images.dicom import DEFLATED, EXPLICIT, IMPLICIT, read_stored
+from clinclip.phantom.dicom import write_phantom_dicom
 from tests.images.pictures import area, radiograph
 
 SYNTAXES = [
@@ -315,19 +315,6 @@ def test_rle_of_endless_packets_is_refused(phantom, tmp_path, monkeypatch):
     monkeypatch.setattr(codecs, "_MAX_RLE_PACKETS", 100)
     with pytest.raises(ImageDecodeError, match="tiny packets"):
         read_image(path)
-
-
-def test_lossless_jpeg_encoder_covers_all_categories():
-    imagecodecs = pytest.importorskip("imagecodecs")
-    rng = np.random.default_rng(0)
-    for bits in (2, 8, 12, 16):
-        for kind in ("noise", "flat", "steps"):
-            pixels = {
-                "noise": rng.integers(0, 2**bits, (37, 41)),
-                "flat": np.full((37, 41), 2**bits - 1),
-                "steps": np.indices((37, 41)).sum(0) % 2 * (2**bits - 1),
-            }[kind].astype(np.uint16)
-            assert np.array_equal(imagecodecs.jpegsof3_decode(encode_jpeg_lossless_sv1(pixels, bits)), pixels)
 
 
 def test_written_files_are_valid_and_repeatable(phantom):

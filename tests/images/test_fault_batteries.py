@@ -21,7 +21,8 @@ from pydicom.sequence import Sequence
 from clinclip.errors import CacheError, ImageError
 from clinclip.images import CacheOptions, ImageCache, ImageTransform, build_cache, codecs, read_image
 from clinclip.images.cache_files import read_index
-from clinclip.images.dicom import DEFLATED, EXPLICIT, write_phantom_dicom
+from clinclip.images.dicom import DEFLATED, EXPLICIT
+from clinclip.phantom.dicom import write_phantom_dicom
 from tests.images.pictures import grey8, jpeg_bytes, png_bytes, radiograph, write_pictures
 
 ROOT = Path(__file__).parents[2]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from clinclip.data.phantom.knobs import PhantomKnobs
-from clinclip.data.phantom.report import write_report
-from clinclip.data.phantom.world import count_studies, make_patient
+from clinclip.phantom.knobs import PhantomKnobs
+from clinclip.phantom.report import write_report
+from clinclip.phantom.world import count_studies, make_patient
 from clinclip.text import split_sections, study_text
 
 

@@ -1,1 +1,0 @@
-"""The words of the phantom: tables of templates, one subject a file. See ``clinclip.data.phantom.grammar``."""

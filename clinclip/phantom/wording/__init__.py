@@ -1,0 +1,1 @@
+"""The words of the phantom: tables of templates, one subject a file. See ``clinclip.phantom.grammar``."""
