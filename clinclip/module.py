@@ -14,13 +14,13 @@ from torch.optim import Optimizer
 
 from clinclip.distributed import all_reduce, gather_objects, mean_of_processes, rank, world_size
 from clinclip.errors import CheckpointError, ConfigError, MissingFieldError, NonFiniteLossError
-from clinclip.evaluation.prompts import load_prompts
 from clinclip.export.checkpoint import RECORD, training_record
 from clinclip.losses.base import PROVIDERS, Hooked, LossTerm, check_requirements, zero_loss
 from clinclip.losses.contrastive import Contrastive
 from clinclip.losses.targets import SoftTargets
 from clinclip.models.dual_encoder import DualEncoder
 from clinclip.optim import LearningRateSchedule, WarmupCosine, parameter_groups
+from clinclip.text.prompts import load_prompts
 from clinclip.text.tokens import Tokenizer
 from clinclip.types import Batch, Embeddings, TextBatch
 from clinclip.validation import SplitMetrics

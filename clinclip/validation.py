@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from clinclip.distributed import gather_objects
-from clinclip.evaluation.align import align_accuracy
-from clinclip.evaluation.arrays import codes_to_binary
-from clinclip.evaluation.auroc import auroc
-from clinclip.evaluation.prompts import PromptSet
-from clinclip.evaluation.retrieval import retrieval_metrics
-from clinclip.evaluation.zero_shot import ensemble, zero_shot_margins
 from clinclip.findings import FINDING_INDEX
+from clinclip.metrics.align import align_accuracy
+from clinclip.metrics.arrays import codes_to_binary
+from clinclip.metrics.auroc import auroc
+from clinclip.metrics.retrieval import retrieval_metrics
+from clinclip.metrics.zero_shot import ensemble, zero_shot_margins
 from clinclip.models.dual_encoder import DualEncoder
+from clinclip.text.prompts import PromptSet
 from clinclip.types import Batch, NegationBatch
 
 #: the CXR-Align numbers that are worth a curve

@@ -16,12 +16,13 @@ FILES = sorted(ROOT.rglob("*.py"))
 LAYER = {
     "types": 0, "findings": 0, "errors": 0, "distributed": 0, "files": 0, "draws": 0, "workers": 0,
     "text": 1, "graph": 1, "images": 1,
-    "phantom": 2, "data": 2, "metrics": 2, "models": 2, "losses": 2, "evaluation": 2,
-    "module": 3, "optim": 3, "callbacks": 3, "export": 3, "inference": 3,
-    "validation": 3,
-    "cli": 4, "commands": 4, "testing": 4, "__main__": 4, "__init__": 4,
+    "phantom": 2, "data": 2, "models": 2, "losses": 2, "metrics": 2,
+    "prepare": 3, "export": 3,
+    "evaluation": 4,
+    "training": 5, "module": 5, "optim": 5, "callbacks": 5, "inference": 3, "validation": 5,
+    "cli": 6, "commands": 6, "testing": 6, "__main__": 6, "__init__": 6,
 }  # fmt: skip
-SIBLINGS = {"phantom", "metrics", "data", "models", "losses", "evaluation"}
+SIBLINGS = {"phantom", "data", "models", "losses", "metrics"}
 
 #: heavy library -> the only files that may import it (anywhere in the file)
 HOMES = {

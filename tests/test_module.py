@@ -14,8 +14,6 @@ import torch
 from torch.utils.data import DataLoader
 
 from clinclip.errors import ConfigError, MissingFieldError, NonFiniteLossError
-from clinclip.evaluation.prompts import load_prompts
-from clinclip.evaluation.retrieval import retrieval_metrics
 from clinclip.losses import (
     ClinicalSimilarity,
     Constant,
@@ -29,10 +27,12 @@ from clinclip.losses import (
     SoftTargets,
     TextSimilarity,
 )
+from clinclip.metrics.retrieval import retrieval_metrics
 from clinclip.models import DualEncoder, ImageEncoder, TextEncoder
 from clinclip.module import ClinClipModule
 from clinclip.optim import WarmupConstant, WarmupCosine, parameter_groups
 from clinclip.testing import random_batch, tiny_model
+from clinclip.text.prompts import load_prompts
 from clinclip.types import Batch, LossOutput
 from clinclip.validation import SplitMetrics
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from clinclip.commands.ablate_judge import Judged
 from clinclip.errors import ConfigError
-from clinclip.evaluation.intervals import percentiles
 from clinclip.evaluation.tables import EN_DASH
+from clinclip.metrics.intervals import percentiles
 
 #: a finding is rare when fewer training studies than this share have it
 RARE = 0.05

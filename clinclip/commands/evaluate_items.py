@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clinclip.data.manifest import Manifest
-    from clinclip.evaluation.subgroups import Group
+    from clinclip.metrics.subgroups import Group
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Items:
 
     def groups(self, index: np.ndarray | None = None) -> list[Group]:
         """Subgroups by sex, age and view; of items that refer to these rows by ``index``, if given."""
-        from clinclip.evaluation.subgroups import subgroups
+        from clinclip.metrics.subgroups import subgroups
 
         at = np.arange(len(self.rows)) if index is None else index
         frame = self.frame.iloc[at]

@@ -24,8 +24,8 @@ class Probe(Task):
     """Logistic regression on image features: fitted on train, penalty by validation, judged on the protocol's split."""
 
     def __init__(self, manifest: Manifest, protocol: Protocol) -> None:
-        from clinclip.evaluation.arrays import codes_to_binary
-        from clinclip.evaluation.probe import patient_subset, subset_digest
+        from clinclip.metrics.arrays import codes_to_binary
+        from clinclip.metrics.probe import patient_subset, subset_digest
 
         if protocol.split != "test":
             raise ConfigError(
@@ -65,8 +65,8 @@ class Probe(Task):
         """Fit a probe for every subset and measure it. A probe has no examples to show."""
         from tqdm import tqdm
 
-        from clinclip.evaluation.probe import fit_probe
         from clinclip.evaluation.probe_tables import probe_tables, share_name
+        from clinclip.metrics.probe import fit_probe
 
         train, tuning, test = (engine.images(loaded, i, features=True) for i in (self.train, self.tuning, self.items))
         scores: dict[float, list[np.ndarray]] = {f: [] for f in self.subsets}

@@ -12,17 +12,17 @@ import numpy as np
 from clinclip.commands import evaluate_items as items_of
 from clinclip.commands.evaluate_items import Items, Triplets
 from clinclip.errors import DataError
-from clinclip.evaluation.intervals import Interval, PatientResamples
 from clinclip.evaluation.protocols import Protocol
 from clinclip.evaluation.report import Example
 from clinclip.evaluation.tables import Measured, measure
 from clinclip.findings import FINDING_INDEX
+from clinclip.metrics.intervals import Interval, PatientResamples
 
 if TYPE_CHECKING:
     from clinclip.data.manifest import Manifest
-    from clinclip.evaluation.prompts import PromptSet
     from clinclip.evaluation.tables import TableSpec
     from clinclip.export.checkpoint import LoadedModel
+    from clinclip.text.prompts import PromptSet
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ class ZeroShot(Task):
     """Classification by prompts. Thresholds come from the validation split, where the manifest has one."""
 
     def __init__(self, manifest: Manifest, protocol: Protocol) -> None:
-        from clinclip.evaluation.arrays import codes_to_binary
-        from clinclip.evaluation.prompts import load_prompts
+        from clinclip.metrics.arrays import codes_to_binary
+        from clinclip.text.prompts import load_prompts
 
         self.protocol, self.notes = protocol, []
         self.prompts: PromptSet = load_prompts(protocol.prompts).select(protocol.findings)
@@ -144,7 +144,7 @@ class ZeroShot(Task):
     def run(self, loaded: LoadedModel, engine: Engine, examples: int) -> Outcome:
         """Tables by finding, at an operating point, calibration and subgroups."""
         from clinclip.evaluation import zero_shot_tables as tables
-        from clinclip.evaluation.zero_shot import ensemble, zero_shot_margins, zero_shot_scores
+        from clinclip.metrics.zero_shot import ensemble, zero_shot_margins, zero_shot_scores
 
         texts, groups = self.prompts.flat()
         pairs = ensemble(engine.texts(loaded, texts), groups, 2 * len(self.findings))
@@ -214,9 +214,9 @@ class Retrieval(Task):
 
     def run(self, loaded: LoadedModel, engine: Engine, examples: int) -> Outcome:
         """Tables of ranks under both duplicate policies, clinical agreement and subgroups."""
-        from clinclip.evaluation import clinical
         from clinclip.evaluation import retrieval_tables as tables
-        from clinclip.evaluation.retrieval import retrieval_ranks
+        from clinclip.metrics import clinical
+        from clinclip.metrics.retrieval import retrieval_ranks
 
         image = engine.images(loaded, self.items)
         reports = self.items.frame["text"].tolist()
@@ -231,7 +231,7 @@ class Retrieval(Task):
         chance = clinical.random_partner(len(self.gallery), self.protocol.seed)[self.own]
         specs = [
             tables.retrieval_table(ranks, self.protocol.ks),
-            clinical.clinical_table(
+            tables.clinical_table(
                 items_of.label_codes(self.items, "read")[self.gallery],
                 self.own,
                 {"retrieved report": best, "random report": chance},
@@ -253,8 +253,8 @@ class Retrieval(Task):
 
     def _facts_of_reports(self) -> list[Any] | None:
         """Entities and relations of the gallery, or None where the manifest has no graph."""
-        from clinclip.evaluation.clinical import facts
         from clinclip.graph.batch import graph_from_column
+        from clinclip.metrics.clinical import facts
 
         part = self.items.frame.iloc[self.gallery]
         pairs = zip(part["graph"], part["text"], strict=True)
@@ -306,7 +306,7 @@ class Align(Task):
     def run(self, loaded: LoadedModel, engine: Engine, examples: int) -> Outcome:
         """Tables over all items and by finding, margins, controls and subgroups."""
         from clinclip.evaluation import align_tables as tables
-        from clinclip.evaluation.align import pair_scores
+        from clinclip.metrics.align import pair_scores
 
         image = engine.images(loaded, self.items)[self.index]
         patients = self.items.patient[self.index]

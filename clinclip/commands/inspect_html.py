@@ -12,7 +12,7 @@ import numpy as np
 
 import clinclip
 from clinclip.data.summary import STATES, LabelTable, Summary
-from clinclip.evaluation.prompts import FILES
+from clinclip.evaluation.protocols import FILES
 from clinclip.findings import FINDINGS
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from clinclip.evaluation.align import COMPARISONS, half_ties, outcomes
-from clinclip.evaluation.intervals import weighted_means
-from clinclip.evaluation.subgroups import Group
 from clinclip.evaluation.tables import RowSpec, TableSpec
 from clinclip.findings import FINDINGS
+from clinclip.metrics.align import COMPARISONS, half_ties, outcomes
+from clinclip.metrics.intervals import weighted_means
+from clinclip.metrics.subgroups import Group
 
 #: outcome -> column title
 TITLES: dict[str, str] = {

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from clinclip.errors import LeakageError
-from clinclip.evaluation.arrays import to_numpy
+from clinclip.metrics.arrays import to_numpy
 
 #: data set -> the larger one that it was drawn from (names reduced to letters and digits)
 DRAWN_FROM: dict[str, str] = {

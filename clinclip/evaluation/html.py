@@ -9,10 +9,10 @@ from html import escape
 
 import clinclip
 from clinclip.evaluation import figures
-from clinclip.evaluation.intervals import Interval
-from clinclip.evaluation.prompts import FILES
+from clinclip.evaluation.protocols import FILES
 from clinclip.evaluation.report import DISCLAIMER, HEADLINES, Evaluation, facts, summary
 from clinclip.evaluation.tables import Style, Table, number
+from clinclip.metrics.intervals import Interval
 
 
 def _interval(cell: Interval, style: Style) -> str:

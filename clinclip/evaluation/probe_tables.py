@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from clinclip.evaluation.auroc import sorted_columns
-from clinclip.evaluation.intervals import Statistic
 from clinclip.evaluation.tables import RowSpec, TableSpec
+from clinclip.metrics.auroc import sorted_columns
+from clinclip.metrics.intervals import Statistic
 
 
 def share_name(fraction: float) -> str:

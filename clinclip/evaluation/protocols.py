@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from clinclip.errors import ConfigError
-from clinclip.evaluation.prompts import FILES
 from clinclip.findings import EVALUATION_POLICIES, FINDINGS, check_finding
 
+#: built-in protocols, one JSON file each
+FILES = Path(__file__).parent / "files"
 TASKS = ("zero-shot", "retrieval", "align", "probe")
 #: task -> its default protocol
 DEFAULTS = {

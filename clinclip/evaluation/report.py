@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import clinclip
-from clinclip.evaluation.arrays import plain
 from clinclip.evaluation.exposure import Exposure
-from clinclip.evaluation.intervals import Interval
 from clinclip.evaluation.protocols import Protocol
 from clinclip.evaluation.tables import Style, Table, interval_text, markdown
+from clinclip.metrics.arrays import plain
+from clinclip.metrics.intervals import Interval
 
 SCHEMA = 1
 TITLES = {

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from clinclip.evaluation.intervals import weighted_means, weighted_median
-from clinclip.evaluation.retrieval import Ranks
-from clinclip.evaluation.subgroups import Group
 from clinclip.evaluation.tables import RowSpec, TableSpec
+from clinclip.findings import FINDINGS, PRESENT
+from clinclip.metrics.clinical import Facts, label_statistic, overlap_f1
+from clinclip.metrics.intervals import weighted_means, weighted_median
+from clinclip.metrics.retrieval import Ranks
+from clinclip.metrics.subgroups import Group
 
 #: how duplicate reports are treated -> what the row says
 POLICIES = {"raw": "raw", "duplicates": "duplicates are positives"}
@@ -111,3 +113,57 @@ def retrieval_figures(ranks: dict[str, Ranks], points: int = 60) -> dict[str, An
             recall = np.searchsorted(known, ks, "right") / len(known)
             curves[f"{name}, {POLICIES[policy]}"] = {"k": ks.tolist(), "recall": recall.round(4).tolist()}
     return {"recall": curves}
+
+
+def clinical_table(
+    labels: np.ndarray,
+    true: np.ndarray,
+    retrieved: dict[str, np.ndarray],
+    graphs: Sequence[Facts] | None = None,
+) -> TableSpec:
+    """Agreement of retrieved and true reports.
+
+    Args:
+        labels: int8 (M, 14) label codes of every report.
+        true: int64 (N,) number of each image's own report.
+        retrieved: row label -> int64 (N,) number of the report retrieved for each image.
+        graphs: the facts of every report (M of them), or None.
+
+    Returns:
+        A table with a row for each entry of ``retrieved``; weight vectors begin with the N images.
+    """
+    present = labels == PRESENT
+    n = len(true)
+    columns = ["label F1 micro", "label F1 macro"]
+    if graphs is not None:
+        columns += ["entity F1", "relation F1"]
+    parts = []
+    for found in retrieved.values():
+        agreement = label_statistic(present[found], present[true])
+        overlap = None
+        if graphs is not None:
+            pairs = [(graphs[a], graphs[b]) for a, b in zip(found.tolist(), true.tolist(), strict=True)]
+            overlap = np.array([[overlap_f1(a[k], b[k]) for k in (0, 1)] for a, b in pairs]).reshape(-1, 2)
+        parts.append((agreement, overlap))
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        values = []
+        for agreement, overlap in parts:
+            values.append(agreement(weights[:, :n]))
+            if overlap is not None:
+                values.append(weighted_means(overlap, weights[:, :n]))
+        return np.concatenate(values, axis=1)
+
+    return TableSpec(
+        key="clinical",
+        title="Clinical agreement of the retrieved report",
+        about=(
+            "The best-scoring report of the gallery against the image's own: F1 of the "
+            f"{len(FINDINGS)} findings "
+            "read as present (micro over all, macro over findings that occur), and mean F1 of graph entities and "
+            "relations by report. The random row is another patient's report: what the gallery's monotony alone gives."
+        ),
+        columns=tuple(columns),
+        rows=tuple(RowSpec(name, {"images": n}) for name in retrieved),
+        statistic=statistic,
+    )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from clinclip.errors import ConfigError, DataError
-from clinclip.evaluation.intervals import Interval, PatientResamples, Statistic, bootstrap, percentiles
+from clinclip.metrics.intervals import Interval, PatientResamples, Statistic, bootstrap, percentiles
 
 #: between the ends of an interval, and alone for "undefined"
 EN_DASH = "\N{EN DASH}"

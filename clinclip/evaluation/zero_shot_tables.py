@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from clinclip.evaluation.auroc import SortedScores, sorted_columns
-from clinclip.evaluation.calibration import expected_calibration_error, reliability
-from clinclip.evaluation.intervals import Statistic
-from clinclip.evaluation.subgroups import Group
 from clinclip.evaluation.tables import RowSpec, TableSpec
-from clinclip.evaluation.thresholds import best_threshold, confusion, f1, mcc
 from clinclip.findings import CHEXPERT_FIVE
+from clinclip.metrics.auroc import SortedScores, sorted_columns
+from clinclip.metrics.calibration import expected_calibration_error, reliability
+from clinclip.metrics.intervals import Statistic
+from clinclip.metrics.subgroups import Group
+from clinclip.metrics.thresholds import best_threshold, confusion, f1, mcc
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

@@ -189,10 +189,10 @@ def encode_frame(pixels: NDArray, syntax: str, bits_stored: int) -> bytes:
 
 
 def _encode_rle(pixels: NDArray) -> bytes:
-    from pydicom.pixels import get_encoder
+    from pydicom.pixels.encoders.base import RLELosslessEncoder
 
     height, width = pixels.shape
-    return get_encoder(codecs.RLE).encode(
+    return RLELosslessEncoder.encode(
         pixels,
         rows=height,
         columns=width,

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from clinclip.evaluation.auroc import sorted_columns
-from clinclip.evaluation.intervals import PatientResamples, bootstrap
-from clinclip.evaluation.retrieval import Ranks, retrieval_ranks
+from clinclip.metrics.auroc import sorted_columns
+from clinclip.metrics.intervals import PatientResamples, bootstrap
+from clinclip.metrics.retrieval import Ranks, retrieval_ranks
 from tests.benchmarks.harness import Row, interleaved
 
 #: test images, findings, resamples, and resamples that the slow side runs

@@ -15,9 +15,9 @@ from clinclip.__main__ import main
 from clinclip.data.frozen import read_frozen_text
 from clinclip.data.manifest import Manifest, save
 from clinclip.draws import stable_hashes
-from clinclip.evaluation.retrieval import retrieval_metrics
 from clinclip.export.checkpoint import LoadedModel, load_model, save_model
 from clinclip.inference import embed_manifest, embed_texts
+from clinclip.metrics.retrieval import retrieval_metrics
 from clinclip.testing import tiny_manifest, tiny_model
 from clinclip.text.tokens import Tokenizer
 
@@ -73,7 +73,7 @@ def test_retrieval_equals_the_metric_on_embeddings(place: Path) -> None:
     want = retrieval_metrics(e["image"], e["text"], e["study"], e["text_hash"])
     # with duplicates as positives, copies of a report in the gallery change the ranks of others' reports only
     first = np.unique(e["study"], return_index=True)[1]
-    from clinclip.evaluation.retrieval import retrieval_ranks, summarize
+    from clinclip.metrics.retrieval import retrieval_ranks, summarize
 
     ranks = retrieval_ranks(
         e["image"], e["text"][first], e["study"], e["study"][first], e["text_hash"], e["text_hash"][first]

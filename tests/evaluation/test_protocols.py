@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from clinclip.errors import ConfigError
-from clinclip.evaluation.prompts import FILES
 from clinclip.evaluation.protocols import DEFAULTS, load_protocol
+from clinclip.text.prompts import FILES
 
 BUILT_IN = sorted(p.stem.removeprefix("protocol-") for p in FILES.glob("protocol-*.json"))
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from clinclip.evaluation.exposure import Exposure
-from clinclip.evaluation.intervals import PatientResamples
 from clinclip.evaluation.protocols import load_protocol
 from clinclip.evaluation.report import Evaluation, Example, ModelOutcome, as_json, as_markdown, as_text, write
 from clinclip.evaluation.tables import differences, measure
 from clinclip.evaluation.zero_shot_tables import calibration_table, ranking_table, zero_shot_figures
+from clinclip.metrics.intervals import PatientResamples
 
 FINDINGS = ("Edema", "Fracture", "Pneumothorax")
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from clinclip.errors import ConfigError, DataError
-from clinclip.evaluation.intervals import Interval, PatientResamples, weighted_means
 from clinclip.evaluation.tables import (
     RowSpec,
     Style,
@@ -17,6 +16,7 @@ from clinclip.evaluation.tables import (
     markdown,
     measure,
 )
+from clinclip.metrics.intervals import Interval, PatientResamples, weighted_means
 
 
 def spec(values: np.ndarray, key: str = "t") -> TableSpec:

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from clinclip.evaluation import align_tables as align
-from clinclip.evaluation import clinical
-from clinclip.evaluation.intervals import PatientResamples
-from clinclip.evaluation.retrieval import Ranks, retrieval_ranks, summarize
-from clinclip.evaluation.retrieval_tables import retrieval_figures, retrieval_subgroups, retrieval_table
-from clinclip.evaluation.subgroups import Group
+from clinclip.evaluation.retrieval_tables import clinical_table, retrieval_figures, retrieval_subgroups, retrieval_table
 from clinclip.evaluation.tables import measure
 from clinclip.findings import FINDING_INDEX
 from clinclip.graph.schema import Entity, Relation, ReportGraph
+from clinclip.metrics import clinical
+from clinclip.metrics.intervals import PatientResamples
+from clinclip.metrics.retrieval import Ranks, retrieval_ranks, summarize
+from clinclip.metrics.subgroups import Group
 
 
 def test_retrieval_table_equals_the_summary_of_ranks() -> None:
@@ -55,7 +55,7 @@ def test_clinical_agreement_by_hand() -> None:
     half = ReportGraph((Entity(0, 5, "edema", "OBS-DP"),), ())
     facts = [clinical.facts(g) for g in (graph, half, ReportGraph((), ()))]
     true, found = np.array([0, 1, 2]), np.array([1, 1, 2])
-    spec = clinical.clinical_table(labels, true, {"retrieved report": found, "own report": true}, facts)
+    spec = clinical_table(labels, true, {"retrieved report": found, "own report": true}, facts)
     table = measure([spec], 3).tables[0]
     # present: 3 true, 2 found, 2 in common
     assert table.cell("retrieved report", "label F1 micro").value == pytest.approx(2 * 2 / 5)

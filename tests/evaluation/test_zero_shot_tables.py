@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, matthews_corrcoef
 
-from clinclip.evaluation.calibration import expected_calibration_error, reliability
-from clinclip.evaluation.intervals import PatientResamples
-from clinclip.evaluation.subgroups import subgroups
 from clinclip.evaluation.tables import measure
-from clinclip.evaluation.thresholds import best_threshold, confusion, f1, mcc
 from clinclip.evaluation.zero_shot_tables import (
     calibration_table,
     operating_table,
@@ -17,6 +13,10 @@ from clinclip.evaluation.zero_shot_tables import (
     zero_shot_figures,
 )
 from clinclip.findings import CHEXPERT_FIVE
+from clinclip.metrics.calibration import expected_calibration_error, reliability
+from clinclip.metrics.intervals import PatientResamples
+from clinclip.metrics.subgroups import subgroups
+from clinclip.metrics.thresholds import best_threshold, confusion, f1, mcc
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from clinclip.errors import DataError
-from clinclip.evaluation.arrays import codes_to_binary
-from clinclip.evaluation.auroc import SortedScores, auroc, average_precision
+from clinclip.metrics.arrays import codes_to_binary
+from clinclip.metrics.auroc import SortedScores, auroc, average_precision
 
 
 @pytest.fixture(params=[None, 5], ids=["distinct", "tied"])

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from clinclip.evaluation.auroc import auroc
+from clinclip.metrics.auroc import auroc
 
 #: L2 penalties among which the validation split chooses
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)

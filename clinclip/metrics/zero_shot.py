@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from clinclip.errors import DataError
-from clinclip.evaluation.arrays import Array, to_numpy
+from clinclip.metrics.arrays import Array, to_numpy
 
 
 def ensemble(embeddings: Array, groups: Sequence[int], count: int) -> np.ndarray:

@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from clinclip.errors import ConfigError
-from clinclip.evaluation.auroc import sorted_columns
-from clinclip.evaluation.intervals import (
+from clinclip.metrics.auroc import sorted_columns
+from clinclip.metrics.intervals import (
     PatientResamples,
     bootstrap,
     percentiles,

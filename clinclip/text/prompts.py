@@ -2,7 +2,7 @@
 
 ``plain-v1`` is the pair "<finding>" / "no <finding>" of CheXzero (Tiu et al., Nature Biomedical Engineering 2022);
 ``report-v1`` is an ensemble of four phrases a side in the language of reports. A user's own set is a JSON file of the
-same form as ``clinclip/evaluation/files/prompts-report-v1.json``.
+same form as ``clinclip/text/prompt_sets/report-v1.json``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from clinclip.errors import ConfigError
 from clinclip.findings import FINDINGS, check_finding
 
-FILES = Path(__file__).parent / "files"
+FILES = Path(__file__).parent / "prompt_sets"
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,11 @@ def load_prompts(name: str) -> PromptSet:
     """
     if name == "plain-v1":
         return plain()
-    path = FILES / f"prompts-{name}.json"
+    path = FILES / f"{name}.json"
     if not path.exists():
         path = Path(name)
     if not path.is_file():
-        names = ["plain-v1", *sorted(p.stem.removeprefix("prompts-") for p in FILES.glob("prompts-*.json"))]
+        names = ["plain-v1", *sorted(p.stem for p in FILES.glob("*.json"))]
         raise ConfigError(f"prompts={name!r} is neither one of {', '.join(names)} nor a JSON file")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

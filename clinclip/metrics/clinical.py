@@ -6,17 +6,14 @@ are read by clinclip's own rules, whose version stands beside the numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
-from clinclip.evaluation.arrays import Array, to_tensor
-from clinclip.evaluation.intervals import weighted_means
-from clinclip.evaluation.tables import RowSpec, TableSpec
-from clinclip.evaluation.thresholds import f1
-from clinclip.findings import FINDINGS, PRESENT
 from clinclip.graph.schema import ReportGraph
+from clinclip.metrics.arrays import Array, to_tensor
+from clinclip.metrics.thresholds import f1
 
 #: the facts of a report: entities (text, label), and relations (head, tail, kind)
 Facts = tuple[frozenset[tuple[str, str]], frozenset[tuple[tuple[str, str], tuple[str, str], str]]]
@@ -51,7 +48,7 @@ def overlap_f1(found: frozenset, true: frozenset) -> float:
     return 2 * len(found & true) / total if total else float("nan")
 
 
-def _label_statistic(found: np.ndarray, true: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def label_statistic(found: np.ndarray, true: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """Micro and macro F1 over the findings from bool (N, 14) each: weights (R, N) -> (R, 2)."""
     defined = np.flatnonzero(true.any(0))
 
@@ -66,57 +63,3 @@ def _label_statistic(found: np.ndarray, true: np.ndarray) -> Callable[[np.ndarra
         return np.stack([micro, macro], axis=1)
 
     return statistic
-
-
-def clinical_table(
-    labels: np.ndarray,
-    true: np.ndarray,
-    retrieved: dict[str, np.ndarray],
-    graphs: Sequence[Facts] | None = None,
-) -> TableSpec:
-    """Agreement of retrieved and true reports.
-
-    Args:
-        labels: int8 (M, 14) label codes of every report.
-        true: int64 (N,) number of each image's own report.
-        retrieved: row label -> int64 (N,) number of the report retrieved for each image.
-        graphs: the facts of every report (M of them), or None.
-
-    Returns:
-        A table with a row for each entry of ``retrieved``; weight vectors begin with the N images.
-    """
-    present = labels == PRESENT
-    n = len(true)
-    columns = ["label F1 micro", "label F1 macro"]
-    if graphs is not None:
-        columns += ["entity F1", "relation F1"]
-    parts = []
-    for found in retrieved.values():
-        agreement = _label_statistic(present[found], present[true])
-        overlap = None
-        if graphs is not None:
-            pairs = [(graphs[a], graphs[b]) for a, b in zip(found.tolist(), true.tolist(), strict=True)]
-            overlap = np.array([[overlap_f1(a[k], b[k]) for k in (0, 1)] for a, b in pairs]).reshape(-1, 2)
-        parts.append((agreement, overlap))
-
-    def statistic(weights: np.ndarray) -> np.ndarray:
-        values = []
-        for agreement, overlap in parts:
-            values.append(agreement(weights[:, :n]))
-            if overlap is not None:
-                values.append(weighted_means(overlap, weights[:, :n]))
-        return np.concatenate(values, axis=1)
-
-    return TableSpec(
-        key="clinical",
-        title="Clinical agreement of the retrieved report",
-        about=(
-            "The best-scoring report of the gallery against the image's own: F1 of the "
-            f"{len(FINDINGS)} findings "
-            "read as present (micro over all, macro over findings that occur), and mean F1 of graph entities and "
-            "relations by report. The random row is another patient's report: what the gallery's monotony alone gives."
-        ),
-        columns=tuple(columns),
-        rows=tuple(RowSpec(name, {"images": n}) for name in retrieved),
-        statistic=statistic,
-    )

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from clinclip.errors import DataError
-from clinclip.evaluation.retrieval import Ranks, retrieval_metrics, retrieval_ranks, summarize
+from clinclip.metrics.retrieval import Ranks, retrieval_metrics, retrieval_ranks, summarize
 
 
 def unit(rng: np.random.Generator, n: int, d: int = 16) -> np.ndarray:

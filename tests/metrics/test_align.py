@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from clinclip.errors import DataError
-from clinclip.evaluation.align import align_accuracy, outcomes
 from clinclip.findings import FINDING_INDEX
+from clinclip.metrics.align import align_accuracy, outcomes
 
 
 def test_outcomes_by_hand() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from clinclip.errors import DataError
-from clinclip.evaluation.arrays import Array, to_numpy
+from clinclip.metrics.arrays import Array, to_numpy
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def auroc(scores: Array, labels: Array) -> PerFinding:
     Args:
         scores: (N, F) or (N,).
         labels: same shape; 1 positive, 0 negative, negative codes and NaN left out (see
-            :func:`clinclip.evaluation.arrays.codes_to_binary` for other policies).
+            :func:`clinclip.metrics.arrays.codes_to_binary` for other policies).
 
     Returns:
         The values, NaN for a finding without positives or without negatives: it is *undefined*, stays out of

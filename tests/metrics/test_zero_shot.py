@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from clinclip.errors import ConfigError, DataError
-from clinclip.evaluation.auroc import auroc
-from clinclip.evaluation.prompts import PromptSet, load_prompts
-from clinclip.evaluation.zero_shot import ensemble, zero_shot_margins, zero_shot_scores
 from clinclip.findings import FINDINGS
+from clinclip.metrics.auroc import auroc
+from clinclip.metrics.zero_shot import ensemble, zero_shot_margins, zero_shot_scores
+from clinclip.text.prompts import PromptSet, load_prompts
 
 
 def test_scores_are_the_softmax_over_the_pair() -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from clinclip.errors import DataError
-from clinclip.evaluation.arrays import Array, to_numpy
 from clinclip.findings import FINDINGS
+from clinclip.metrics.arrays import Array, to_numpy
 
 #: name of a comparison -> (text that should score higher, text that should score lower)
 COMPARISONS: dict[str, tuple[str, str]] = {

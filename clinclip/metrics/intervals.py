@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clinclip.errors import ConfigError
-from clinclip.evaluation.arrays import Array, to_numpy
+from clinclip.metrics.arrays import Array, to_numpy
 
 #: A metric of weighted rows: weights (R, N) -> values (R, K).
 Statistic = Callable[[np.ndarray], np.ndarray]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from clinclip.errors import DataError
-from clinclip.evaluation.arrays import Array, to_numpy, to_tensor
+from clinclip.metrics.arrays import Array, to_numpy, to_tensor
 
 #: Rows and columns of a tile: small enough to stay in cache between the product and the counting.
 TILE = (768, 512)
