@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
 
     from clinclip.data.manifest import Manifest
     from clinclip.errors import ConfigError
-    from clinclip.graph.annotator import RadGraphWorker, annotate_texts, text_key
+    from clinclip.graph.runner import RadGraphWorker, annotate_texts, text_key
 
     if args.backend == "radgraph" and not args.python:
         raise ConfigError(
@@ -98,9 +98,9 @@ def _rules_version() -> str:
 def _store(manifest: object, records: dict[str, dict], name: str) -> None:
     """Replace the graph column and write the manifest anew."""
     from clinclip.data.manifest import Manifest, save
-    from clinclip.graph.annotator import text_key
     from clinclip.graph.batch import graph_to_column
     from clinclip.graph.radgraph import parse_record
+    from clinclip.graph.runner import text_key
 
     assert isinstance(manifest, Manifest)
     columns: dict[str, str] = {"": graph_to_column(parse_record({"text": "", "entities": {}}).graph)}

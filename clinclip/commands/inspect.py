@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from clinclip.data.manifest import Manifest
-    from clinclip.data.summary import LabelTable, Summary
+    from clinclip.prepare.summary import LabelTable, Summary
 
 #: pictures of the contact sheet, and their side
 SHEET, SIDE = 48, 256
@@ -40,8 +40,8 @@ def _bar(share: float, width: int = 20) -> str:
 
 
 def _labels(table: LabelTable) -> list[str]:
-    from clinclip.data.summary import STATES
     from clinclip.findings import FINDINGS
+    from clinclip.prepare.summary import STATES
 
     lines = [f"labels ({table.source}), studies:"]
     lines.append(" " * 30 + "".join(f"{str(state).replace('_', ' '):>15}" for state in STATES))
@@ -121,8 +121,8 @@ def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     from clinclip.commands.inspect_html import page
     from clinclip.data.manifest import Manifest
-    from clinclip.data.summary import summarise
     from clinclip.files import write_atomically
+    from clinclip.prepare.summary import summarise
 
     manifest = Manifest.load(args.manifest)
     summary = summarise(manifest)

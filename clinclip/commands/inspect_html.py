@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import clinclip
-from clinclip.data.summary import STATES, LabelTable, Summary
 from clinclip.evaluation.protocols import FILES
 from clinclip.findings import FINDINGS
+from clinclip.prepare.summary import STATES, LabelTable, Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

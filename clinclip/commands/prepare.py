@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from clinclip.errors import ConfigError
 
 if TYPE_CHECKING:
-    from clinclip.data.build import BuildOptions
     from clinclip.data.manifest import Manifest
-    from clinclip.data.source import Source
+    from clinclip.prepare.build import BuildOptions
+    from clinclip.prepare.readers.source import Source
 
 _NEXT = "next: clinclip inspect --manifest {out}    then: clinclip fit --config CONFIG --data.manifests='[{out}]'"
 
@@ -139,10 +139,10 @@ def _common(sub: argparse.ArgumentParser) -> None:
 
 def build_options(args: argparse.Namespace) -> BuildOptions:
     """The options common to all data sets. Raises ConfigError for contradictory ones."""
-    from clinclip.data.annotate import AnnotateOptions
-    from clinclip.data.build import BuildOptions
     from clinclip.images import CacheOptions
     from clinclip.images.cache_pool import available_cores
+    from clinclip.prepare.build import BuildOptions
+    from clinclip.prepare.reading import AnnotateOptions
 
     try:
         fractions = tuple(float(part) for part in getattr(args, "split", "0.8,0.1,0.1").split(","))
@@ -179,8 +179,8 @@ def _shard(text: str | None) -> tuple[int, int] | None:
 
 def read_mimic(args: argparse.Namespace) -> Source:
     """``clinclip prepare mimic-cxr``."""
-    from clinclip.data.mimic_cxr import MimicOptions, read
-    from clinclip.data.report_text import check_policy
+    from clinclip.prepare.readers.mimic_cxr import MimicOptions, read
+    from clinclip.prepare.readers.report_text import check_policy
     from clinclip.text import StudyRules
 
     rules, digest = None, None
@@ -193,8 +193,8 @@ def read_mimic(args: argparse.Namespace) -> Source:
 
 def read_table(args: argparse.Namespace) -> Source:
     """``clinclip prepare table``."""
-    from clinclip.data.report_text import check_policy
-    from clinclip.data.table import TableOptions, read
+    from clinclip.prepare.readers.report_text import check_policy
+    from clinclip.prepare.readers.table import TableOptions, read
 
     options = TableOptions(
         image=args.image_column,
@@ -217,8 +217,8 @@ def read_table(args: argparse.Namespace) -> Source:
 
 def read_chexpert(args: argparse.Namespace) -> Source:
     """``clinclip prepare chexpert``."""
-    from clinclip.data.chexpert import ChexpertOptions, read
-    from clinclip.data.report_text import check_policy
+    from clinclip.prepare.readers.chexpert import ChexpertOptions, read
+    from clinclip.prepare.readers.report_text import check_policy
 
     options = ChexpertOptions(
         views=args.views,
@@ -233,8 +233,8 @@ def read_chexpert(args: argparse.Namespace) -> Source:
 
 def read_openi(args: argparse.Namespace) -> Source:
     """``clinclip prepare openi``."""
-    from clinclip.data.openi import OpeniOptions, read
-    from clinclip.data.report_text import check_policy
+    from clinclip.prepare.readers.openi import OpeniOptions, read
+    from clinclip.prepare.readers.report_text import check_policy
 
     return read(args.images, args.reports, OpeniOptions(check_policy(args.text)), not args.quiet)
 
@@ -262,10 +262,10 @@ def main(argv: list[str]) -> int:
     """Run the command."""
     args = parser().parse_args(argv)
     if args.kind == "merge":
-        from clinclip.data.merge import merge
+        from clinclip.prepare.merge import merge
 
         return _done(merge(args.parts, args.out), args.out)
-    from clinclip.data.build import build
+    from clinclip.prepare.build import build
 
     options = build_options(args)
     source = READERS[args.kind](args)

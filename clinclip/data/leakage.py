@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clinclip.data.ids import canonical_id, patient_keys
 from clinclip.data.manifest import Manifest
-from clinclip.data.splits import SPLITS, canonical_id, patient_keys
+from clinclip.data.splits import SPLITS
 from clinclip.errors import LeakageError
 
 

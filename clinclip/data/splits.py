@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 import pandas as pd
 
-from clinclip.data.tables import normalise_id
+from clinclip.data.ids import patient_keys
 from clinclip.errors import ConfigError, LeakageError
 
 SPLITS: tuple[str, ...] = ("train", "validate", "test")
@@ -85,18 +85,6 @@ def connected_groups(pairs: Iterable[tuple[str, Hashable]]) -> dict[str, str]:
         a, b = find(patient), find(first.setdefault(key, patient))
         parent[max(a, b)] = min(a, b)
     return {patient: find(patient) for patient in parent}
-
-
-def canonical_id(identifier: str) -> str:
-    """An identifier without what number formats add: ``"00012"``, ``"12"`` and ``"12.0"`` are one patient."""
-    value = normalise_id(identifier)
-    return value.lstrip("0") or "0" if value.isdigit() else value
-
-
-def patient_keys(frame: pd.DataFrame) -> pd.Series:
-    """(data set, patient) of each row as one string, by :func:`canonical_id`."""
-    known = {p: canonical_id(p) for p in frame["patient_id"].unique()}
-    return frame["dataset"] + "\x1f" + frame["patient_id"].map(known)
 
 
 def assert_disjoint(frame: pd.DataFrame, what: str = "manifest") -> None:

@@ -1,4 +1,4 @@
-"""Runs the radgraph package in the user's own environment; started by :mod:`clinclip.graph.annotator` as a script.
+"""Runs the radgraph package in the user's own environment; started by :mod:`clinclip.graph.runner` as a script.
 
 Imports nothing of clinclip, and runs on Python 3.8. Speaks JSON lines: {"stage": ...} before what may fail, {"ready":
 version} when the model is there; then every request {"reports": [...]} is answered by {"records": [...]} in the order

@@ -11,13 +11,13 @@ from collections import Counter
 
 from clinclip.findings import FINDINGS, NO_FINDING, LabelState
 from clinclip.graph import build_graph
-from clinclip.graph.annotate import annotate_report
 from clinclip.graph.schema import Entity, Relation, ReportGraph
 from clinclip.graph.score import score_parser
 from clinclip.phantom.knobs import PhantomKnobs
 from clinclip.phantom.layout import Page
 from clinclip.phantom.report import write_report
 from clinclip.phantom.world import count_studies, make_patient
+from clinclip.prepare.study import annotate_report
 from clinclip.text import label_report
 from clinclip.text.edits import undo_edits
 from clinclip.text.negation import Yield, attempt_negations, attempt_omissions

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinclip.data.datamodule import CXRDataModule
+from clinclip.data.ids import canonical_id
 from clinclip.data.leakage import check_exposure, check_unseen, cross_set_duplicates, find_duplicates
 from clinclip.data.manifest import Manifest, save, typed, validate
-from clinclip.data.splits import SPLITS, assert_disjoint, assign_splits, canonical_id, connected_groups
+from clinclip.data.splits import SPLITS, assert_disjoint, assign_splits, connected_groups
 from clinclip.errors import ConfigError, LeakageError, ManifestError
 
 

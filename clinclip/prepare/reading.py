@@ -1,6 +1,6 @@
 """Reading every report once, in parallel: labels, edited twins, graphs. Resumable by chunks.
 
-A report is annotated by :func:`clinclip.graph.annotate.annotate_report`, a pure function of the text and the seed:
+A report is annotated by :func:`clinclip.prepare.study.annotate_report`, a pure function of the text and the seed:
 equal reports get equal annotations, whatever the order, the shard or the number of workers.
 """
 
@@ -22,7 +22,7 @@ from clinclip.files import write_atomically
 from clinclip.workers import worker_pool
 
 if TYPE_CHECKING:
-    from clinclip.graph.annotate import ReportAnnotation
+    from clinclip.prepare.study import ReportAnnotation
 
 #: reports a task; small enough that an interruption costs seconds
 CHUNK = 256
@@ -52,7 +52,7 @@ class AnnotateOptions:
 
 
 def _annotate_chunk(texts: Sequence[str], options: AnnotateOptions) -> list[ReportAnnotation]:
-    from clinclip.graph.annotate import annotate_report
+    from clinclip.prepare.study import annotate_report
 
     return [
         annotate_report(
@@ -101,7 +101,7 @@ def annotate(
         progress: show a progress bar.
 
     Returns:
-        text -> what :func:`clinclip.graph.annotate.annotate_report` returned.
+        text -> what :func:`clinclip.prepare.study.annotate_report` returned.
     """
     distinct = sorted({text for text in texts if text})
     chunks = [distinct[i : i + CHUNK] for i in range(0, len(distinct), CHUNK)]

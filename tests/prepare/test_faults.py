@@ -18,14 +18,14 @@ import pandas as pd
 import pytest
 
 from clinclip.__main__ import main
-from clinclip.data.build import BuildOptions, build
 from clinclip.data.datamodule import CXRDataModule
 from clinclip.data.manifest import Manifest
-from clinclip.data.table import TableOptions, read
 from clinclip.errors import CacheError, ImageError
 from clinclip.files import write_atomically
 from clinclip.images import CacheOptions
-from tests.data.trees import picture, write_csv
+from clinclip.prepare.build import BuildOptions, build
+from clinclip.prepare.readers.table import TableOptions, read
+from tests.prepare.trees import picture, write_csv
 
 #: see test_real_table
 REAL = Path(os.environ.get("CLINCLIP_REAL_NOTES", "no-such-folder")) / "images"

@@ -1,4 +1,4 @@
-"""Any CSV with one row per image -> :class:`clinclip.data.source.Source`: the way in for a user's own data.
+"""Any CSV with one row per image -> :class:`clinclip.prepare.readers.source.Source`: the way in for a user's own data.
 
 What people's tables do, and what happens here:
 
@@ -20,12 +20,12 @@ import numpy as np
 import pandas as pd
 
 from clinclip.data.manifest import TABLE_COLUMNS
-from clinclip.data.report_text import WHOLE, check_policy, has_words, report_parts, unwrap
-from clinclip.data.source import Source
 from clinclip.data.splits import SPLIT_ALIASES, assert_disjoint
-from clinclip.data.tables import IdColumn, TableFormat, read_rows, read_table
 from clinclip.errors import LayoutError, TableError
 from clinclip.findings import FINDINGS, column_name
+from clinclip.prepare.readers.csv_tables import IdColumn, TableFormat, read_rows, read_table
+from clinclip.prepare.readers.report_text import WHOLE, check_policy, has_words, report_parts, unwrap
+from clinclip.prepare.readers.source import Source
 
 _SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
 
@@ -87,7 +87,7 @@ def read(csv: Path, options: TableOptions, image_root: Path | None = None) -> So
     """Read a user's table.
 
     Args:
-        csv: the table; see :mod:`clinclip.data.tables` for what is accepted and refused.
+        csv: the table; see :mod:`clinclip.prepare.readers.csv_tables` for what is accepted and refused.
         options: which column is what.
         image_root: folder that relative image paths count from; None is the folder of the table.
 

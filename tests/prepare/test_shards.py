@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 
 from clinclip.__main__ import main
-from clinclip.data.build import BuildOptions, build
 from clinclip.data.manifest import Manifest
-from clinclip.data.mimic_cxr import MimicOptions, read
-from clinclip.data.table import TableOptions
-from clinclip.data.table import read as read_table
 from clinclip.errors import ConfigError, ManifestError
 from clinclip.images import CacheOptions
-from tests.data.trees import picture, studies, write_csv, write_mimic
+from clinclip.prepare.build import BuildOptions, build
+from clinclip.prepare.readers.mimic_cxr import MimicOptions, read
+from clinclip.prepare.readers.table import TableOptions
+from clinclip.prepare.readers.table import read as read_table
+from tests.prepare.trees import picture, studies, write_csv, write_mimic
 
 CACHE = CacheOptions(size=24)
 
@@ -55,7 +55,7 @@ def test_merged_equals_whole(parts: tuple[Path, Manifest], tmp_path: Path, capsy
 
 
 def test_what_cannot_be_merged(parts: tuple[Path, Manifest], tmp_path: Path) -> None:
-    from clinclip.data.merge import merge
+    from clinclip.prepare.merge import merge
 
     base, _ = parts
     with pytest.raises(ManifestError, match=r"missing: \[3\]"):
@@ -93,7 +93,7 @@ def test_drawn_splits_are_drawn_when_the_parts_are_together(tmp_path: Path) -> N
     options = TableOptions("file", "note", "patient")
     for i in (1, 2):
         build(read_table(csv, options), tmp_path / str(i), BuildOptions(CACHE, shard=(i, 2)), progress=False)
-    from clinclip.data.merge import merge
+    from clinclip.prepare.merge import merge
 
     merged = merge([tmp_path / "1", tmp_path / "2"], tmp_path / "m")
     whole = build(read_table(csv, options), tmp_path / "w", BuildOptions(CACHE), progress=False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from clinclip.findings import FINDINGS, LabelState, column_name
-from clinclip.graph.annotate import NEGATION_FAILED, NO_FINDINGS, NO_GRAPH, NOT_NEGATABLE, annotate_report
 from clinclip.graph.batch import graph_from_column
+from clinclip.prepare.study import NEGATION_FAILED, NO_FINDINGS, NO_GRAPH, NOT_NEGATABLE, annotate_report
 from clinclip.text import find_assertions, label_report
 from clinclip.text.stored import assertions_from_column
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from clinclip.__main__ import main
-from clinclip.data.build import BuildOptions, build
 from clinclip.data.manifest import Manifest
-from clinclip.data.table import TableOptions, read
 from clinclip.errors import ImageError, LayoutError, LeakageError, TableError
 from clinclip.images import CacheOptions
+from clinclip.prepare.build import BuildOptions, build
+from clinclip.prepare.readers.table import TableOptions, read
 from clinclip.text import RULESET_VERSION, find_assertions
 from clinclip.text.stored import assertions_from_column
-from tests.data.trees import picture, write_csv
+from tests.prepare.trees import picture, write_csv
 
 COLUMNS = ["file", "note", "patient"]
 SMALL = BuildOptions(cache=CacheOptions(size=32), fractions=(0.5, 0.25, 0.25))

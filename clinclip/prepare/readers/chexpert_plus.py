@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clinclip.data.formats import CHEXPERT_PLUS
-from clinclip.data.report_text import WHOLE, check_policy, has_words, unwrap
-from clinclip.data.source import Source
-from clinclip.data.tables import read_table
 from clinclip.errors import ConfigError, LayoutError, TableError
+from clinclip.prepare.readers.csv_tables import read_table
+from clinclip.prepare.readers.formats import CHEXPERT_PLUS
+from clinclip.prepare.readers.report_text import WHOLE, check_policy, has_words, unwrap
+from clinclip.prepare.readers.source import Source
 
 KNOWN_ROWS = 223_462
 

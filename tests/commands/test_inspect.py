@@ -9,8 +9,8 @@ import pytest
 
 from clinclip.__main__ import main
 from clinclip.data.manifest import Manifest
-from clinclip.data.summary import STATES, summarise
 from clinclip.findings import FINDINGS, LabelState
+from clinclip.prepare.summary import STATES, summarise
 
 
 def test_numbers(manifest_dir: Path) -> None:
@@ -69,10 +69,10 @@ def test_against_other_manifests(
 
 
 def test_evaluation_only_manifests_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from clinclip.data.build import BuildOptions, build
-    from clinclip.data.chexpert import read
     from clinclip.images import CacheOptions
-    from tests.data.trees import write_chexpert
+    from clinclip.prepare.build import BuildOptions, build
+    from clinclip.prepare.readers.chexpert import read
+    from tests.prepare.trees import write_chexpert
 
     source = read(write_chexpert(tmp_path / "c"), progress=False)
     build(source, tmp_path / "m", BuildOptions(cache=CacheOptions(size=24)), progress=False)

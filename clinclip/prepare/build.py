@@ -1,7 +1,7 @@
 """The common second half of every preparation: cache the images, read the reports, write the manifest.
 
 A run makes a *part* (``part.parquet``, ``part.json``, the image cache); the manifest is made from one part, or from the
-parts of all shards of a cluster array job (:mod:`clinclip.data.merge`). Splits that clinclip draws are drawn when the
+parts of all shards of a cluster array job (:mod:`clinclip.prepare.merge`). Splits that clinclip draws come when the
 parts are together, because patients who share an image must share a split.
 """
 
@@ -18,8 +18,7 @@ import numpy as np
 import pandas as pd
 
 from clinclip import __version__
-from clinclip.data.annotate import AnnotateOptions, annotate
-from clinclip.data.drops import DropReport
+from clinclip.data.ids import patient_keys
 from clinclip.data.leakage import find_duplicates
 from clinclip.data.manifest import (
     DROPS,
@@ -32,12 +31,14 @@ from clinclip.data.manifest import (
     save,
     write_atomically,
 )
-from clinclip.data.source import Source
-from clinclip.data.splits import assert_disjoint, assign_splits, check_fractions, connected_groups, patient_keys
+from clinclip.data.splits import assert_disjoint, assign_splits, check_fractions, connected_groups
 from clinclip.draws import stable_hash
 from clinclip.errors import ConfigError, LeakageError, ManifestError
 from clinclip.findings import NOT_MENTIONED
 from clinclip.images import CacheOptions, build_cache
+from clinclip.prepare.drops import DropReport
+from clinclip.prepare.readers.source import Source
+from clinclip.prepare.reading import AnnotateOptions, annotate
 
 PART, PART_HEADER, WORK = "part.parquet", "part.json", ".work"
 

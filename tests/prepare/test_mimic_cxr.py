@@ -8,13 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from clinclip.data import mimic_cxr
-from clinclip.data.build import BuildOptions, build
 from clinclip.data.manifest import Manifest
-from clinclip.data.mimic_cxr import MimicOptions, read
 from clinclip.errors import ConfigError, DataError, ImageError, LayoutError, TableError
 from clinclip.images import CacheOptions
-from tests.data.trees import Study, dicom_id, studies, write_csv, write_mimic
+from clinclip.prepare.build import BuildOptions, build
+from clinclip.prepare.readers import mimic_cxr
+from clinclip.prepare.readers.mimic_cxr import MimicOptions, read
+from tests.prepare.trees import Study, dicom_id, studies, write_csv, write_mimic
 
 SMALL = CacheOptions(size=32)
 

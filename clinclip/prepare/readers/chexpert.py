@@ -1,4 +1,4 @@
-"""CheXpert, full and small, with or without the reports of CheXpert Plus -> :class:`clinclip.data.source.Source`.
+"""CheXpert, full and small, with or without the reports of CheXpert Plus. Reads into a Source.
 
 Sources: Irvin et al., "CheXpert", AAAI 2019; Chambon et al., "CheXpert Plus", 2024. The labels stay as published: four
 states, and "No Finding" implies nothing about "Support Devices" (other loaders zero it; ask an encoding of
@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clinclip.data.chexpert_plus import add_reports
-from clinclip.data.formats import CHEXPERT_TEST, CHEXPERT_TRAIN, CHEXPERT_VALID
 from clinclip.data.manifest import TABLE_COLUMNS
-from clinclip.data.prompt_text import TEMPLATES, prompt_text
-from clinclip.data.source import Source
-from clinclip.data.tables import STATE_OF_NUMBER, Table, TableFormat, read_table
 from clinclip.errors import ConfigError, LayoutError, TableError
 from clinclip.findings import FINDINGS, LabelState, column_name
+from clinclip.prepare.readers.chexpert_plus import add_reports
+from clinclip.prepare.readers.csv_tables import STATE_OF_NUMBER, Table, TableFormat, read_table
+from clinclip.prepare.readers.formats import CHEXPERT_TEST, CHEXPERT_TRAIN, CHEXPERT_VALID
+from clinclip.prepare.readers.prompt_text import TEMPLATES, prompt_text
+from clinclip.prepare.readers.source import Source
 
 NAME = "chexpert"
 DOWNLOAD = "CheXpert-v1.0-small or CheXpert-v1.0 (stanfordaimi.azurewebsites.net, 'CheXpert')"

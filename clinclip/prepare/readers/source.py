@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from clinclip.data.drops import DropReport
 from clinclip.data.views import parse_views
 from clinclip.errors import LayoutError
+from clinclip.prepare.drops import DropReport
 
 
 @dataclass

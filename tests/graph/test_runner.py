@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from clinclip.errors import ConfigError
-from clinclip.graph.annotator import AnnotatorError, RadGraphWorker, annotate_texts, length_sorted_batches, text_key
 from clinclip.graph.radgraph import parse_record
+from clinclip.graph.runner import AnnotatorError, RadGraphWorker, annotate_texts, length_sorted_batches, text_key
 
 PACKAGE = """
 print("the package prints")

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clinclip.data.formats import FORMATS
-from clinclip.data.tables import TableFormat, label_codes, normalise_id, read_table
+from clinclip.data.ids import normalise_id
 from clinclip.errors import TableError
 from clinclip.findings import LabelState
+from clinclip.prepare.readers.csv_tables import TableFormat, label_codes, read_table
+from clinclip.prepare.readers.formats import FORMATS
 
 Rows = list[list[str]]
 

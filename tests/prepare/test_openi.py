@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from clinclip.data.build import BuildOptions, build
-from clinclip.data.openi import OpeniOptions, read
 from clinclip.errors import DataError, ImageError, LayoutError
 from clinclip.images import CacheOptions
-from tests.data.trees import write_openi
+from clinclip.prepare.build import BuildOptions, build
+from clinclip.prepare.readers.openi import OpeniOptions, read
+from tests.prepare.trees import write_openi
 
 SMALL = BuildOptions(cache=CacheOptions(size=32), fractions=(0.5, 0.25, 0.25))
 

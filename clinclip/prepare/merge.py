@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from clinclip.data.build import PART, PART_HEADER, finish
-from clinclip.data.drops import DropReport
 from clinclip.data.manifest import DROPS, IMAGES, SCHEMA_VERSION, Manifest
 from clinclip.errors import ManifestError
 from clinclip.images import ImageCache
 from clinclip.images.cache_merge import merge_caches
+from clinclip.prepare.build import PART, PART_HEADER, finish
+from clinclip.prepare.drops import DropReport
 
 
 def _load(folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Open-i (Indiana University chest X-rays): XML reports and PNG images, public -> :class:`clinclip.data.source.Source`.
+"""Open-i (Indiana University chest X-rays): XML reports and PNG images, public. Reads into a Source.
 
 Source: Demner-Fushman et al., "Preparing a collection of radiology examinations for distribution and retrieval",
 JAMIA 2016; openi.nlm.nih.gov. Sections are found by their Label, never by position. Each report is of another
@@ -14,9 +14,9 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from clinclip.data.report_text import WHOLE, check_policy, has_words, unwrap
-from clinclip.data.source import Source
 from clinclip.errors import DataError, LayoutError
+from clinclip.prepare.readers.report_text import WHOLE, check_policy, has_words, unwrap
+from clinclip.prepare.readers.source import Source
 
 NAME = "openi"
 DOWNLOAD = "NLMCXR_png.tgz and NLMCXR_reports.tgz (openi.nlm.nih.gov, FAQ, collection of Indiana University)"

@@ -1,4 +1,4 @@
-"""The table layouts of the public chest X-ray data sets, as :class:`clinclip.data.tables.TableFormat`.
+"""The table layouts of the public chest X-ray data sets, as :class:`clinclip.prepare.readers.csv_tables.TableFormat`.
 
 Names and orders are the publishers'; ``source`` says where each was read. Two positions are unverified and therefore
 never relied upon: columns are always found by name.
@@ -6,8 +6,8 @@ never relied upon: columns are always found by name.
 
 from __future__ import annotations
 
-from clinclip.data.tables import IdColumn, TableFormat
 from clinclip.findings import FINDINGS, LabelState
+from clinclip.prepare.readers.csv_tables import IdColumn, TableFormat
 
 SUBJECT_ID = IdColumn(r"1\d{7}", "8 digits starting with 1", prefix="p")
 STUDY_ID = IdColumn(r"5\d{7}", "8 digits starting with 5", prefix="s")

@@ -22,13 +22,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from clinclip.data.ids import normalise_id
 from clinclip.errors import TableError
 from clinclip.findings import STATE_CODE, LabelState, column_name
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_FLOAT_ID = re.compile(r"([A-Za-z]*)(\d+)\.0*")
-_SCIENTIFIC = re.compile(r"(\d)(?:\.(\d+))?[eE]\+?(\d+)")
 
 #: the cell texts of a label table, after stripping; numbers are compared as numbers
 _BLANK = frozenset({"", "nan"})
@@ -199,21 +198,6 @@ def _positions(path: Path, header: list[str], table: TableFormat, delimiter: str
             f"found: {', '.join(header[:40])}{tail}"
         )
     return found
-
-
-def normalise_id(cell: str) -> str:
-    """An identifier as text: blanks stripped, ``"10000032.0"`` and exact ``"1.0000032e7"`` written out.
-
-    A number in scientific notation that has lost digits is returned unchanged, so that the pattern refuses it.
-    """
-    cell = cell.strip()
-    if match := _FLOAT_ID.fullmatch(cell):
-        return match[1] + match[2]
-    if match := _SCIENTIFIC.fullmatch(cell):
-        digits, exponent = match[1] + (match[2] or ""), int(match[3])
-        if len(digits) - 1 == exponent:
-            return digits
-    return cell
 
 
 def _ids(path: Path, name: str, form: IdColumn, cells: list[str], lines: list[int]) -> list[str]:

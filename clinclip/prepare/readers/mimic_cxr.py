@@ -1,4 +1,4 @@
-"""MIMIC-CXR: tables, splits, labels, views and report files -> :class:`clinclip.data.source.Source`.
+"""MIMIC-CXR: tables, splits, labels, views and report files. Reads into a Source.
 
 Sources: the PhysioNet pages of MIMIC-CXR and MIMIC-CXR-JPG 2.0.0 and 2.1.0, and github.com/MIT-LCP/mimic-cxr.
 """
@@ -15,14 +15,20 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from tqdm import tqdm
 
-from clinclip.data.formats import MIMIC_CHEXPERT, MIMIC_METADATA, MIMIC_NEGBIO, MIMIC_SPLIT, MIMIC_TEST_LABELED
 from clinclip.data.manifest import TABLE_COLUMNS
-from clinclip.data.mimic_layout import JPG, Layout, locate
-from clinclip.data.report_text import check_policy, report_parts
-from clinclip.data.source import Source
-from clinclip.data.tables import Table, read_table
 from clinclip.errors import ConfigError, DataError, LayoutError, TableError
 from clinclip.findings import FINDINGS, NOT_MENTIONED, column_name
+from clinclip.prepare.readers.csv_tables import Table, read_table
+from clinclip.prepare.readers.formats import (
+    MIMIC_CHEXPERT,
+    MIMIC_METADATA,
+    MIMIC_NEGBIO,
+    MIMIC_SPLIT,
+    MIMIC_TEST_LABELED,
+)
+from clinclip.prepare.readers.mimic_layout import JPG, Layout, locate
+from clinclip.prepare.readers.report_text import check_policy, report_parts
+from clinclip.prepare.readers.source import Source
 
 if TYPE_CHECKING:
     from clinclip.text.sections import StudyRules
@@ -67,7 +73,7 @@ class MimicOptions:
     Attributes:
         labels: a key of :data:`LABELS`.
         views: a view policy, see :func:`clinclip.data.views.parse_views`.
-        text: a text policy, see :func:`clinclip.data.report_text.text_policies`.
+        text: a text policy, see :func:`clinclip.prepare.readers.report_text.text_policies`.
         section_rules: SHA-256 of the user's file of hand-made section rules, or None when none were applied.
     """
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from clinclip.data.build import BuildOptions, build
-from clinclip.data.chexpert import ChexpertOptions, read
 from clinclip.data.datamodule import CXRDataModule
-from clinclip.data.prompt_text import prompt_text
 from clinclip.errors import ConfigError, LayoutError, TableError
 from clinclip.findings import FINDINGS, LabelState
 from clinclip.images import CacheOptions
-from tests.data.trees import CHEXPERT_HEADER, picture, write_chexpert, write_csv, write_plus
+from clinclip.prepare.build import BuildOptions, build
+from clinclip.prepare.readers.chexpert import ChexpertOptions, read
+from clinclip.prepare.readers.prompt_text import prompt_text
+from tests.prepare.trees import CHEXPERT_HEADER, picture, write_chexpert, write_csv, write_plus
 
 SMALL = BuildOptions(cache=CacheOptions(size=32))
 

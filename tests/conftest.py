@@ -1,4 +1,4 @@
-"""Manifests shared by the tests of the data module, prepared once a session."""
+"""Manifests shared by tests of several stations, prepared once a session."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from clinclip.data.build import BuildOptions, build
-from clinclip.data.mimic_cxr import MimicOptions, read
-from clinclip.images import CacheOptions
-from tests.data.trees import studies, write_mimic
-
 
 def prepare(base: Path, out: Path, count: int = 24, views: str = "all", size: int = 40) -> Path:
     """A MIMIC-CXR tree with two images a study, prepared."""
+    from clinclip.images import CacheOptions
+    from clinclip.prepare.build import BuildOptions, build
+    from clinclip.prepare.readers.mimic_cxr import MimicOptions, read
+    from tests.prepare.trees import studies, write_mimic
+
     tree = write_mimic(base, studies(count))
     source = read(tree.jpg, options=MimicOptions(views=views), progress=False)
     build(source, out, BuildOptions(cache=CacheOptions(size=size)), progress=False)

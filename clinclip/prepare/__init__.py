@@ -1,0 +1,1 @@
+"""Preparation: a download becomes a manifest and an image cache."""
