@@ -17,7 +17,7 @@ from clinclip.errors import CheckpointError, ConfigError, MissingFieldError, Non
 from clinclip.export.checkpoint import RECORD, training_record
 from clinclip.losses.base import PROVIDERS, Hooked, LossTerm, check_requirements, zero_loss
 from clinclip.losses.contrastive import Contrastive
-from clinclip.losses.targets import SoftTargets
+from clinclip.losses.targets.soft import SoftTargets
 from clinclip.models.dual_encoder import DualEncoder
 from clinclip.optim import LearningRateSchedule, WarmupCosine, parameter_groups
 from clinclip.text.prompts import load_prompts

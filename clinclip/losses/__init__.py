@@ -1,7 +1,7 @@
 """Loss terms, target sources and candidate sources, each chosen by its class path in YAML.
 
 A contrastive loss is *logits x targets x criterion + extra candidates*; each part is a class of its own. Names are
-resolved on first use, so that the engines (:mod:`clinclip.losses.tiled`) can be imported without the terms.
+resolved on first use, so that the engines (:mod:`clinclip.losses.engine.tiled`) can be imported without the terms.
 """
 
 from __future__ import annotations
@@ -12,35 +12,35 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clinclip.losses.base import Hooked, LossTerm
     from clinclip.losses.candidates import CandidateSource, NegatedReports
-    from clinclip.losses.columns import ExtraColumns, OwnColumns, SharedColumns
     from clinclip.losses.consistency import CyclicConsistency
     from clinclip.losses.contrastive import Contrastive
-    from clinclip.losses.factors import Factor
-    from clinclip.losses.gates import FixedGate, Gate, NeighboursGate, QuantileGate
+    from clinclip.losses.engine.columns import ExtraColumns, OwnColumns, SharedColumns
+    from clinclip.losses.engine.factors import Factor
     from clinclip.losses.graph_alignment import GraphAlignment
     from clinclip.losses.negation import NegationHardNegatives
-    from clinclip.losses.positives import LabelEquality, MultiPositive
-    from clinclip.losses.priors import CorrelationPrior, LabelSoftmax, SelfSimilarity
     from clinclip.losses.schedule import Constant, CosineRamp, LinearRamp, Schedule
-    from clinclip.losses.sources import ClinicalSimilarity, GraphSimilarity, TextSimilarity
-    from clinclip.losses.targets import SoftTargets, Targets, TargetSource
+    from clinclip.losses.targets.gates import FixedGate, Gate, NeighboursGate, QuantileGate
+    from clinclip.losses.targets.positives import LabelEquality, MultiPositive
+    from clinclip.losses.targets.priors import CorrelationPrior, LabelSoftmax, SelfSimilarity
+    from clinclip.losses.targets.soft import SoftTargets, Targets, TargetSource
+    from clinclip.losses.targets.sources import ClinicalSimilarity, GraphSimilarity, TextSimilarity
 
 # module -> public names that it defines
 _MODULES = {
     "base": ("Hooked", "LossTerm"),
     "candidates": ("CandidateSource", "NegatedReports"),
-    "columns": ("ExtraColumns", "OwnColumns", "SharedColumns"),
+    "engine.columns": ("ExtraColumns", "OwnColumns", "SharedColumns"),
     "consistency": ("CyclicConsistency",),
     "contrastive": ("Contrastive",),
-    "factors": ("Factor",),
-    "gates": ("FixedGate", "Gate", "NeighboursGate", "QuantileGate"),
+    "engine.factors": ("Factor",),
+    "targets.gates": ("FixedGate", "Gate", "NeighboursGate", "QuantileGate"),
     "graph_alignment": ("GraphAlignment",),
     "negation": ("NegationHardNegatives",),
-    "positives": ("LabelEquality", "MultiPositive"),
-    "priors": ("CorrelationPrior", "LabelSoftmax", "SelfSimilarity"),
+    "targets.positives": ("LabelEquality", "MultiPositive"),
+    "targets.priors": ("CorrelationPrior", "LabelSoftmax", "SelfSimilarity"),
     "schedule": ("Constant", "CosineRamp", "LinearRamp", "Schedule"),
-    "sources": ("ClinicalSimilarity", "GraphSimilarity", "TextSimilarity"),
-    "targets": ("SoftTargets", "TargetSource", "Targets"),
+    "targets.sources": ("ClinicalSimilarity", "GraphSimilarity", "TextSimilarity"),
+    "targets.soft": ("SoftTargets", "TargetSource", "Targets"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

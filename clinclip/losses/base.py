@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from clinclip.errors import ConfigError, MissingFieldError
-from clinclip.losses.dense import compute_dtype
+from clinclip.losses.engine.dense import compute_dtype
 from clinclip.losses.schedule import Constant, Schedule
 from clinclip.types import Batch, Embeddings, LossOutput
 
 if TYPE_CHECKING:
-    from clinclip.losses.targets import Targets
+    from clinclip.losses.targets.soft import Targets
 
 #: requirement -> how a user provides it. Names starting with "batch." are batch fields, "embeddings." model outputs.
 PROVIDERS: dict[str, str] = {

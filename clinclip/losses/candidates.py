@@ -15,9 +15,9 @@ from torch import Tensor
 from clinclip.distributed import Shard
 from clinclip.findings import ENCODINGS
 from clinclip.losses.base import Hooked
-from clinclip.losses.columns import ExtraColumns, OwnColumns, SharedColumns
-from clinclip.losses.dense import compute_dtype
-from clinclip.losses.sources import check_choice, encode_labels, label_classes
+from clinclip.losses.engine.columns import ExtraColumns, OwnColumns, SharedColumns
+from clinclip.losses.engine.dense import compute_dtype
+from clinclip.losses.targets.sources import check_choice, encode_labels, label_classes
 from clinclip.types import Batch, Embeddings
 
 

@@ -8,10 +8,10 @@ from torch import Tensor
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
 from clinclip.losses.base import LossTerm
-from clinclip.losses.dense import compute_dtype
-from clinclip.losses.factors import slices
+from clinclip.losses.engine.dense import compute_dtype
+from clinclip.losses.engine.factors import slices
 from clinclip.losses.schedule import Schedule
-from clinclip.losses.targets import Targets
+from clinclip.losses.targets.soft import Targets
 from clinclip.types import Batch, Embeddings, LossOutput
 
 

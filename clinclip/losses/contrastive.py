@@ -12,12 +12,12 @@ from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
 from clinclip.losses.base import LossTerm, pair_similarities
 from clinclip.losses.candidates import CandidateSource
-from clinclip.losses.columns import ExtraColumns
-from clinclip.losses.dense import compute_dtype
-from clinclip.losses.engine import Engine, check_engine, sigmoid_loss, softmax_loss
+from clinclip.losses.engine.choice import Engine, check_engine, sigmoid_loss, softmax_loss
+from clinclip.losses.engine.columns import ExtraColumns
+from clinclip.losses.engine.dense import compute_dtype
 from clinclip.losses.schedule import Schedule
-from clinclip.losses.sources import check_choice
-from clinclip.losses.targets import Targets
+from clinclip.losses.targets.soft import Targets
+from clinclip.losses.targets.sources import check_choice
 from clinclip.types import Batch, Embeddings, LossOutput
 
 

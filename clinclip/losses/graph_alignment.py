@@ -10,11 +10,11 @@ from torch import Tensor
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
 from clinclip.losses.base import LossTerm, pair_similarities, zero_loss
-from clinclip.losses.dense import compute_dtype
-from clinclip.losses.engine import Engine, check_engine, softmax_loss
+from clinclip.losses.engine.choice import Engine, check_engine, softmax_loss
+from clinclip.losses.engine.dense import compute_dtype
 from clinclip.losses.schedule import Schedule
-from clinclip.losses.sources import KO_PARK, check_choice
-from clinclip.losses.targets import Targets
+from clinclip.losses.targets.soft import Targets
+from clinclip.losses.targets.sources import KO_PARK, check_choice
 from clinclip.types import Batch, Embeddings, LossOutput
 
 Stream = Literal["image", "text"]

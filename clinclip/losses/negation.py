@@ -8,9 +8,9 @@ from torch import Tensor
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
 from clinclip.losses.base import LossTerm, zero_loss
-from clinclip.losses.dense import compute_dtype
+from clinclip.losses.engine.dense import compute_dtype
 from clinclip.losses.schedule import Schedule
-from clinclip.losses.targets import Targets
+from clinclip.losses.targets.soft import Targets
 from clinclip.types import Batch, Embeddings, LossOutput
 
 

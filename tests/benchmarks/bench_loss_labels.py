@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clinclip.distributed import Shard
-from clinclip.losses.affinity import Affinity
-from clinclip.losses.closed import Linear
-from clinclip.losses.factors import Factor
-from clinclip.losses.tiles import Problem, SoftmaxTiles
+from clinclip.losses.engine.affinity import Affinity
+from clinclip.losses.engine.closed import Linear
+from clinclip.losses.engine.factors import Factor
+from clinclip.losses.engine.tiles import Problem, SoftmaxTiles
 from tests.benchmarks.harness import Row, interleaved
 from tests.benchmarks.loss_problems import MIX, Inputs, clinical_table, inputs
 

@@ -17,8 +17,8 @@ SETUP = """
 import torch
 from tests.benchmarks.loss_problems import *
 from clinclip.distributed import Shard
-from clinclip.losses.affinity import Affinity
-from clinclip.losses.tiled import tiled_softmax
+from clinclip.losses.engine.affinity import Affinity
+from clinclip.losses.engine.tiled import tiled_softmax
 torch.set_num_threads(1)
 n = {n}
 # a small run first: libraries load, threads start, allocators warm up outside the measurement

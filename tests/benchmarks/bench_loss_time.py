@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from clinclip.distributed import Shard
-from clinclip.losses.affinity import Affinity
-from clinclip.losses.factors import TILE, slices
-from clinclip.losses.tiled import tiled_softmax
+from clinclip.losses.engine.affinity import Affinity
+from clinclip.losses.engine.factors import TILE, slices
+from clinclip.losses.engine.tiled import tiled_softmax
 from tests.benchmarks.harness import Row
 from tests.benchmarks.loss_problems import (
     MIX,

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clinclip.distributed import Shard
-from clinclip.losses.factors import Factor, Gated, Softmax
-from clinclip.losses.gates import QuantileGate
-from clinclip.losses.similarity import Cosine
-from clinclip.losses.sources import LabelTable, label_classes
+from clinclip.losses.engine.factors import Factor, Gated, Softmax
+from clinclip.losses.engine.similarity import Cosine
+from clinclip.losses.targets.gates import QuantileGate
+from clinclip.losses.targets.sources import LabelTable, label_classes
 
 MIX, TAU, DIM, RANK = 0.3, 0.1, 512, 128
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from clinclip import losses
 from clinclip.distributed import Shard
 from clinclip.losses import SoftTargets, TargetSource
-from clinclip.losses.tiled import tiled_sigmoid, tiled_softmax
+from clinclip.losses.engine.tiled import tiled_sigmoid, tiled_softmax
 from tests.losses import reference
 from tests.losses.problems import CANDIDATES, CASES, MIXTURES, SOURCES, assert_close, gradients, loss_of, problem
 

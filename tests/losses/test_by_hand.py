@@ -12,9 +12,9 @@ from torch import Tensor
 from clinclip import losses
 from clinclip.distributed import Shard
 from clinclip.losses import FixedGate, NeighboursGate, QuantileGate, SoftTargets, TargetSource
-from clinclip.losses.affinity import Affinity
-from clinclip.losses.closed import Equal, Linear
-from clinclip.losses.factors import Matrix
+from clinclip.losses.engine.affinity import Affinity
+from clinclip.losses.engine.closed import Equal, Linear
+from clinclip.losses.engine.factors import Matrix
 from clinclip.testing import random_batch, random_embeddings
 from clinclip.types import Batch, Embeddings
 

@@ -12,8 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from clinclip import losses
 from clinclip.distributed import Shard
 from clinclip.losses import LossTerm, SoftTargets
-from clinclip.losses.dense import dense_sigmoid, dense_softmax
-from clinclip.losses.tiled import tiled_sigmoid, tiled_softmax
+from clinclip.losses.engine.dense import dense_sigmoid, dense_softmax
+from clinclip.losses.engine.tiled import tiled_sigmoid, tiled_softmax
 from tests.losses.problems import CANDIDATES, assert_close, gradients, problem
 from tests.losses.test_hard_cases import SOURCES as EVERY_SOURCE
 from tests.losses.test_hard_cases import leaf

@@ -25,7 +25,7 @@ from clinclip.losses import (
     TargetSource,
 )
 from clinclip.losses.base import PROVIDERS, check_requirements
-from clinclip.losses.factors import Matrix
+from clinclip.losses.engine.factors import Matrix
 from clinclip.types import Batch, Embeddings, LossOutput
 from tests.losses import reference
 from tests.losses.problems import CANDIDATES, SOURCES, assert_close, gradients, loss_of, problem

@@ -16,12 +16,12 @@ from torch.utils.flop_counter import FlopCounterMode
 import clinclip
 from clinclip import losses
 from clinclip.distributed import Shard
-from clinclip.losses import engine
-from clinclip.losses.affinity import Affinity
-from clinclip.losses.closed import Equal
-from clinclip.losses.factors import Gated, Softmax
-from clinclip.losses.similarity import Cosine
-from clinclip.losses.tiled import tiled_sigmoid, tiled_softmax
+from clinclip.losses.engine import choice as engine
+from clinclip.losses.engine.affinity import Affinity
+from clinclip.losses.engine.closed import Equal
+from clinclip.losses.engine.factors import Gated, Softmax
+from clinclip.losses.engine.similarity import Cosine
+from clinclip.losses.engine.tiled import tiled_sigmoid, tiled_softmax
 from tests.losses.problems import problem
 
 PACKAGE = Path(clinclip.__file__).parent
@@ -35,10 +35,10 @@ import sys
 import torch
 from torch.nn import functional as F
 from clinclip.distributed import Shard
-from clinclip.losses.affinity import Affinity
-from clinclip.losses.factors import Gated
-from clinclip.losses.similarity import Cosine
-from clinclip.losses.tiled import tiled_softmax
+from clinclip.losses.engine.affinity import Affinity
+from clinclip.losses.engine.factors import Gated
+from clinclip.losses.engine.similarity import Cosine
+from clinclip.losses.engine.tiled import tiled_softmax
 n = 9
 images, texts, reports = (F.normalize(torch.randn(n, 5), dim=-1).requires_grad_() for _ in range(3))
 affinity = Affinity([(1.0, Gated(Cosine(reports.detach()), torch.tensor(0.8)))], 0.3, "mixed", True, Shard.local(n))
@@ -65,7 +65,7 @@ def test_its_files_work_in_another_place(tmp_path: Path) -> None:
         target.write_text((PACKAGE / file).read_text())
         # nothing comes from the packages' own __init__
         (target.parent / "__init__.py").touch()
-    program = EXAMPLE + "\nimport clinclip.losses.tiled as t; print(t.__file__)"
+    program = EXAMPLE + "\nimport clinclip.losses.engine.tiled as t; print(t.__file__)"
     # the copies come first in the search path
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{program}"],
@@ -116,7 +116,7 @@ def affinity(kind: str) -> Affinity | None:
 
 @pytest.mark.parametrize(("kind", "criterion"), [("hard", "softmax"), ("mixture", "softmax"), ("mixture", "sigmoid")])
 def test_nothing_grows_with_the_square_of_the_batch(kind: str, criterion: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clinclip.losses.factors.TILE", TILE)
+    monkeypatch.setattr("clinclip.losses.engine.factors.TILE", TILE)
     x, y, scale, bias = unit(D, 0, True), unit(D, 1, True), torch.tensor(14.0, requires_grad=True), torch.tensor(-5.0)
     saved: list[int] = []
     with (

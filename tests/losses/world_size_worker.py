@@ -11,7 +11,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from clinclip.losses import factors, gates, priors, sources
+from clinclip.losses.engine import factors
+from clinclip.losses.targets import gates, priors, sources
 from clinclip.types import Batch
 from tests.losses.world_size_cases import CASES, LAYOUTS, Case, Towers, global_batch, make_targets, sizes
 

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
-from clinclip.losses.affinity import Affinity
-from clinclip.losses.columns import ExtraColumns
-from clinclip.losses.dense import dense_sigmoid, dense_softmax
-from clinclip.losses.tiled import tiled_sigmoid, tiled_softmax
+from clinclip.losses.engine.affinity import Affinity
+from clinclip.losses.engine.columns import ExtraColumns
+from clinclip.losses.engine.dense import dense_sigmoid, dense_softmax
+from clinclip.losses.engine.tiled import tiled_sigmoid, tiled_softmax
 
 Engine = Literal["auto", "dense", "tiled"]
 
@@ -46,7 +46,7 @@ def softmax_loss(
     shard: Shard,
     tile: int | None = None,
 ) -> Tensor:
-    """Soft cross-entropy in both directions; arguments as :func:`clinclip.losses.tiled.tiled_softmax`."""
+    """Soft cross-entropy in both directions; arguments as :func:`clinclip.losses.engine.tiled.tiled_softmax`."""
     if is_tiled(engine, shard):
         return tiled_softmax(x, y, scale, affinity, extra, weights, shard, tile)
     return dense_softmax(x, y, scale, affinity, extra, weights, shard)
@@ -63,7 +63,7 @@ def sigmoid_loss(
     shard: Shard,
     tile: int | None = None,
 ) -> Tensor:
-    """SigLIP's criterion; arguments as :func:`clinclip.losses.tiled.tiled_sigmoid`."""
+    """SigLIP's criterion; arguments as :func:`clinclip.losses.engine.tiled.tiled_sigmoid`."""
     if is_tiled(engine, shard):
         return tiled_sigmoid(x, y, scale, bias, affinity, extra, shard, tile)
     return dense_sigmoid(x, y, scale, bias, affinity, extra, shard)

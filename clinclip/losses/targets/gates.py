@@ -14,8 +14,8 @@ from torch import Tensor
 
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
-from clinclip.losses.factors import TILE, slices
-from clinclip.losses.similarity import Similarity
+from clinclip.losses.engine.factors import TILE, slices
+from clinclip.losses.engine.similarity import Similarity
 
 
 class Gate(ABC):

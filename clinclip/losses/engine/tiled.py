@@ -49,10 +49,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from clinclip.distributed import Shard
-from clinclip.losses.affinity import Affinity
-from clinclip.losses.columns import ExtraColumns
-from clinclip.losses.dense import promoted
-from clinclip.losses.tiles import Problem, SigmoidTiles, SoftmaxTiles
+from clinclip.losses.engine.affinity import Affinity
+from clinclip.losses.engine.columns import ExtraColumns
+from clinclip.losses.engine.dense import promoted
+from clinclip.losses.engine.tiles import Problem, SigmoidTiles, SoftmaxTiles
 
 
 def default_tile(device: torch.device) -> int:
@@ -70,7 +70,7 @@ def tiled_softmax(
     shard: Shard | None = None,
     tile: int | None = None,
 ) -> Tensor:
-    """Soft cross-entropy of x -> y and y -> x; equals :func:`clinclip.losses.dense.dense_softmax`.
+    """Soft cross-entropy of x -> y and y -> x; equals :func:`clinclip.losses.engine.dense.dense_softmax`.
 
     Args:
         x: float (n, D) unit vectors of this process (images); row i belongs to row i of y.
@@ -98,7 +98,7 @@ def tiled_sigmoid(
     shard: Shard | None = None,
     tile: int | None = None,
 ) -> Tensor:
-    """SigLIP's criterion with soft targets; equals :func:`clinclip.losses.dense.dense_sigmoid`.
+    """SigLIP's criterion with soft targets; equals :func:`clinclip.losses.engine.dense.dense_sigmoid`.
 
     One pass: logits l = S + b are independent, G = sigmoid(l) - T with T = 1 on the pair and lambda A elsewhere.
 

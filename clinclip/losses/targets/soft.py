@@ -1,7 +1,7 @@
 """Soft labels: target sources, their mixture and its schedule, and the targets of one batch.
 
 A source answers "which other reports of this batch say something similar?" as a
-:class:`~clinclip.losses.factors.Factor` over the global batch. :class:`SoftTargets` mixes sources; its
+:class:`~clinclip.losses.engine.factors.Factor` over the global batch. :class:`SoftTargets` mixes sources; its
 :meth:`~SoftTargets.prepare` is called once a batch and the result serves every loss term that names it.
 """
 
@@ -15,9 +15,9 @@ from torch import Tensor
 
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
-from clinclip.losses.affinity import Affinity, Form
 from clinclip.losses.base import Hooked, check_requirements
-from clinclip.losses.factors import Factor
+from clinclip.losses.engine.affinity import Affinity, Form
+from clinclip.losses.engine.factors import Factor
 from clinclip.losses.schedule import Constant, LinearRamp, Schedule
 from clinclip.types import Batch, Embeddings
 
@@ -56,7 +56,7 @@ class Targets:
     Args:
         factors: source name -> (weight, factor) over the global batch; empty means one-hot.
         mix: lambda, the share taken from the pair.
-        form: see :mod:`clinclip.losses.affinity`.
+        form: see :mod:`clinclip.losses.engine.affinity`.
         normalize: whether target rows sum to 1.
         shard: which rows are this process's.
     """

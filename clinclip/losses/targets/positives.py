@@ -6,11 +6,11 @@ from typing import Literal
 
 from clinclip.distributed import Shard
 from clinclip.findings import ENCODINGS
-from clinclip.losses.closed import Equal
-from clinclip.losses.dense import compute_dtype
-from clinclip.losses.factors import Factor
-from clinclip.losses.sources import check_choice, encode_labels, label_classes
-from clinclip.losses.targets import TargetSource
+from clinclip.losses.engine.closed import Equal
+from clinclip.losses.engine.dense import compute_dtype
+from clinclip.losses.engine.factors import Factor
+from clinclip.losses.targets.soft import TargetSource
+from clinclip.losses.targets.sources import check_choice, encode_labels, label_classes
 from clinclip.types import Batch, Embeddings
 
 

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from clinclip.distributed import Shard
-from clinclip.losses.closed import Closed
-from clinclip.losses.factors import Factor, clear_pairs
+from clinclip.losses.engine.closed import Closed
+from clinclip.losses.engine.factors import Factor, clear_pairs
 
 Form = Literal["mixed", "added"]
 

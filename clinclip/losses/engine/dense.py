@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clinclip.distributed import Shard
-from clinclip.losses.affinity import Affinity
-from clinclip.losses.columns import ExtraColumns, OwnColumns, SharedColumns
+from clinclip.losses.engine.affinity import Affinity
+from clinclip.losses.engine.columns import ExtraColumns, OwnColumns, SharedColumns
 
 
 def compute_dtype(tensor: Tensor) -> torch.dtype:

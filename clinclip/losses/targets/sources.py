@@ -14,12 +14,12 @@ from torch import Tensor
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
 from clinclip.findings import ENCODINGS
-from clinclip.losses.closed import Linear, Table
-from clinclip.losses.dense import compute_dtype
-from clinclip.losses.factors import Factor, Gated
-from clinclip.losses.gates import FixedGate, Gate, QuantileGate
-from clinclip.losses.similarity import Cosine, Overlap, Similarity
-from clinclip.losses.targets import TargetSource
+from clinclip.losses.engine.closed import Linear, Table
+from clinclip.losses.engine.dense import compute_dtype
+from clinclip.losses.engine.factors import Factor, Gated
+from clinclip.losses.engine.similarity import Cosine, Overlap, Similarity
+from clinclip.losses.targets.gates import FixedGate, Gate, QuantileGate
+from clinclip.losses.targets.soft import TargetSource
 from clinclip.types import Batch, Embeddings
 
 #: with more distinct label vectors than this, affinities are computed by blocks instead of looked up

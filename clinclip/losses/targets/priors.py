@@ -13,11 +13,12 @@ from torch import Tensor
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
 from clinclip.findings import ENCODINGS
-from clinclip.losses.closed import SoftmaxTable
-from clinclip.losses.dense import compute_dtype
-from clinclip.losses.factors import Correlation, Factor, Softmax
-from clinclip.losses.similarity import Cosine, Dot
-from clinclip.losses.sources import (
+from clinclip.losses.engine.closed import SoftmaxTable
+from clinclip.losses.engine.dense import compute_dtype
+from clinclip.losses.engine.factors import Correlation, Factor, Softmax
+from clinclip.losses.engine.similarity import Cosine, Dot
+from clinclip.losses.targets.soft import TargetSource
+from clinclip.losses.targets.sources import (
     MAX_CLASSES,
     REPORT_VECTORS,
     check_choice,
@@ -25,7 +26,6 @@ from clinclip.losses.sources import (
     label_classes,
     report_vectors,
 )
-from clinclip.losses.targets import TargetSource
 from clinclip.types import Batch, Embeddings
 
 

@@ -1,4 +1,4 @@
-"""The walks over tiles behind :mod:`clinclip.losses.tiled`, where their mathematics is derived.
+"""The walks over tiles behind :mod:`clinclip.losses.engine.tiled`, where their mathematics is derived.
 
 Names follow the derivation: x rows, y columns, S logits, G the gradient of N L with respect to S. ``coef`` is the soft
 part of the targets of both directions together, ``coef_ij = u_i A_r,ij + v_j A_c,ij`` with u = a beta^r, v = b beta^c.
@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from clinclip.distributed import Shard
-from clinclip.losses.affinity import Affinity, Coefficients
-from clinclip.losses.columns import SharedColumns
-from clinclip.losses.dense import softplus
-from clinclip.losses.factors import slices
+from clinclip.losses.engine.affinity import Affinity, Coefficients
+from clinclip.losses.engine.columns import SharedColumns
+from clinclip.losses.engine.dense import softplus
+from clinclip.losses.engine.factors import slices
 
 #: largest |logit| whose exponential, summed over a million columns, stays a normal float32
 PLAIN_EXP = 60.0

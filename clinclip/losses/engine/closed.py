@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clinclip.distributed import Shard
-from clinclip.losses.factors import Factor
+from clinclip.losses.engine.factors import Factor
 
 
 class Closed(Factor):

@@ -1,0 +1,1 @@
+"""The mathematics of contrastive losses: torch and distributed only, usable without any loss term."""

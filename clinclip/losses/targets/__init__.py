@@ -1,0 +1,1 @@
+"""Soft labels: the mixture, its sources and their gates."""
