@@ -45,8 +45,8 @@ def main(argv: list[str]) -> int:
     from clinclip.data.manifest import Manifest
     from clinclip.errors import ConfigError, DataError
     from clinclip.text import RULESET_VERSION
-    from clinclip.text.alignment import AlignItem, make_item
     from clinclip.text.draws import Draws
+    from clinclip.text.editing.alignment import AlignItem, make_item
 
     if args.max is not None and args.max < 1:
         raise ConfigError(f"--max {args.max} must be at least 1")

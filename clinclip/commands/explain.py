@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clinclip.text.tracing import SentenceTrace
+    from clinclip.text.reading.tracing import SentenceTrace
 
 _COLOUR = {"present": "32", "absent": "31", "uncertain": "33"}
 _SIGN = {"present": "+", "absent": "-", "uncertain": "?"}
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     from clinclip.errors import ConfigError, ReportTextError
     from clinclip.text.labels import label_report
-    from clinclip.text.tracing import trace
+    from clinclip.text.reading.tracing import trace
 
     if args.report not in {None, "-"} and args.text is not None:
         raise ConfigError("give the text as an argument or with --text FILE, not both")

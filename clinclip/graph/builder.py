@@ -31,10 +31,10 @@ from clinclip.graph.words import (
     VIEW_WORDS,
     WAITING,
 )
-from clinclip.text.nounphrases import Word, words_of
-from clinclip.text.subject import Subject, statement_span
+from clinclip.text.editing.subject import Subject, statement_span
+from clinclip.text.reading.nounphrases import Word, words_of
+from clinclip.text.reading.wordclasses import BOUNDARY, INTERPRETIVE, PREDICATIVE
 from clinclip.text.types import Assertion
-from clinclip.text.wordclasses import BOUNDARY, INTERPRETIVE, PREDICATIVE
 
 _LABEL = {LabelState.PRESENT: "OBS-DP", LabelState.UNCERTAIN: "OBS-U", LabelState.ABSENT: "OBS-DA"}
 _DESCRIBING = MODIFIERS | DENIABLE | NORMALITY | PREDICATES

@@ -13,11 +13,11 @@ from clinclip.findings import FINDINGS, LabelState, column_name
 from clinclip.graph.batch import graph_to_column
 from clinclip.graph.builder import build_graph
 from clinclip.text.draws import Draws
-from clinclip.text.negation import EXCLUDED, Attempt, edit_finding
+from clinclip.text.editing.negation import EXCLUDED, Attempt, edit_finding
+from clinclip.text.editing.subject import Subject
+from clinclip.text.editing.swaps import attempt_swaps
+from clinclip.text.editing.templates import TemplateSet
 from clinclip.text.stored import assertions_to_column
-from clinclip.text.subject import Subject
-from clinclip.text.swaps import attempt_swaps
-from clinclip.text.templates import TemplateSet
 from clinclip.text.types import SWAP_KINDS, EditedReport
 
 #: Reasons of the drop report. A report can have several.
@@ -69,7 +69,7 @@ def annotate_report(
             findings is not always negated in the same one; repeated findings get other wordings.
         eval_negations: Negated twins with evaluation wordings.
         omissions: Twins with a finding left out, of the same findings as the evaluation negations.
-        swaps: Twins of each further kind (:mod:`clinclip.text.swaps`): wrong side, wrong severity, wrong finding.
+        swaps: Twins of each further kind (wrong side, severity, finding).
         graph: Whether to build the graph.
 
     Returns:

@@ -22,10 +22,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 from clinclip.findings import FINDINGS, NO_FINDING, PARENT, SUPPORT_DEVICES, LabelState
-from clinclip.text.reading import CACHE_SIZE, read_words
+from clinclip.text.reading.mentions import CACHE_SIZE, read_words
+from clinclip.text.reading.words import fold, split_words
 from clinclip.text.sections import reading_spans
 from clinclip.text.sentences import sentence_keys
-from clinclip.text.words import fold, split_words
 
 _ABSENT, _UNCERTAIN, _PRESENT = 1, 2, 3
 _STATES = (LabelState.NOT_MENTIONED, LabelState.ABSENT, LabelState.UNCERTAIN, LabelState.PRESENT)

@@ -16,8 +16,8 @@ from clinclip.phantom.knobs import PhantomKnobs
 from clinclip.phantom.report import write_report
 from clinclip.phantom.world import count_studies, make_patient
 from clinclip.text import find_assertions, label_report, labels
-from clinclip.text.lexicon.build import read_table
-from clinclip.text.lexicon.patterns import expand
+from clinclip.text.reading.lexicon.build import read_table
+from clinclip.text.reading.lexicon.patterns import expand
 from clinclip.text.sentences import split_sentences
 from tests.benchmarks.harness import Row, interleaved
 

@@ -19,9 +19,9 @@ from clinclip.phantom.report import write_report
 from clinclip.phantom.world import count_studies, make_patient
 from clinclip.prepare.study import annotate_report
 from clinclip.text import label_report
-from clinclip.text.edits import undo_edits
-from clinclip.text.negation import Yield, attempt_negations, attempt_omissions
-from clinclip.text.subject import ancestors
+from clinclip.text.editing.edits import undo_edits
+from clinclip.text.editing.negation import Yield, attempt_negations, attempt_omissions
+from clinclip.text.editing.subject import ancestors
 from clinclip.text.types import EditedReport
 from tests.benchmarks.harness import Row, interleaved
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from clinclip import losses
 from clinclip.losses import NeighboursGate, QuantileGate, SoftTargets, TargetSource
+from clinclip.losses.targets import gates
 from clinclip.types import Batch, Embeddings
 from tests.losses import reference
 from tests.losses.problems import CANDIDATES, assert_close, gradients, problem
@@ -222,7 +223,7 @@ def test_a_large_quantile_is_exact() -> None:
     for values in (torch.randn(300_000, generator=g), torch.randint(0, 5, (300_000,), generator=g).float()):
         ordered = values.sort().values
         for rank in (0, 1, 1000, 150_000, 269_999, 299_998, 299_999):
-            first, second = losses.gates.neighbours_in_order(values, rank)
+            first, second = gates.neighbours_in_order(values, rank)
             assert first == ordered[rank] and second == ordered[min(rank + 1, 299_999)]
 
 

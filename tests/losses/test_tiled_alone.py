@@ -28,7 +28,10 @@ PACKAGE = Path(clinclip.__file__).parent
 #: every file that the engine consists of
 PARTS = (
     "distributed",
-    *(f"losses.{m}" for m in ("affinity", "closed", "columns", "dense", "factors", "similarity", "tiled", "tiles")),
+    *(
+        f"losses.engine.{m}"
+        for m in ("affinity", "closed", "columns", "dense", "factors", "similarity", "tiled", "tiles")
+    ),
 )
 EXAMPLE = """
 import sys
@@ -53,7 +56,9 @@ def test_it_loads_nothing_else_of_clinclip() -> None:
     out = subprocess.run(
         [sys.executable, "-c", EXAMPLE], capture_output=True, text=True, check=True
     ).stdout.splitlines()
-    assert out[0] == str(sorted(["clinclip", "clinclip.losses", *(f"clinclip.{part}" for part in PARTS)]))
+    assert out[0] == str(
+        sorted(["clinclip", "clinclip.losses", "clinclip.losses.engine", *(f"clinclip.{part}" for part in PARTS)])
+    )
     assert out[1] == "[]"
 
 

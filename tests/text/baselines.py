@@ -13,11 +13,11 @@ from functools import lru_cache
 from typing import Any
 
 from clinclip.findings import FINDINGS
-from clinclip.text import roles as r
-from clinclip.text.lexicon.build import lexicon
-from clinclip.text.reading import find_hits
+from clinclip.text.reading import roles as r
+from clinclip.text.reading.lexicon.build import lexicon
+from clinclip.text.reading.mentions import find_hits
+from clinclip.text.reading.words import fold, split_words, word_spans
 from clinclip.text.sentences import split_sentences
-from clinclip.text.words import fold, split_words, word_spans
 from tests.text.scoring import Row
 
 BEFORE = (

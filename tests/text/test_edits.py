@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clinclip.errors import ReportTextError
-from clinclip.text.edits import apply_edits, merge_spans, undo_edits
+from clinclip.text.editing.edits import apply_edits, merge_spans, undo_edits
 from clinclip.text.types import Edit
 
 

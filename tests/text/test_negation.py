@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from clinclip.errors import ConfigError
 from clinclip.findings import FINDINGS, NO_FINDING, SUPPORT_DEVICES, LabelState
 from clinclip.text import label_report, negate, omit
-from clinclip.text.edits import apply_edits, undo_edits
-from clinclip.text.negation import Attempt, Yield, attempt_negations, attempt_omissions
+from clinclip.text.editing.edits import apply_edits, undo_edits
+from clinclip.text.editing.negation import Attempt, Yield, attempt_negations, attempt_omissions
 from clinclip.text.types import EditedReport
 
 REPORT = """ There is a small left pleural effusion with adjacent atelectasis. Heart size is

@@ -6,8 +6,8 @@ import spacy
 from negspacy.negation import Negex  # noqa: F401 - registers the pipe
 from negspacy.termsets import termset
 
-from clinclip.text.negation import attempt_negations
-from clinclip.text.templates import NOUNS, TEMPLATES
+from clinclip.text.editing.negation import attempt_negations
+from clinclip.text.editing.templates import NOUNS, TEMPLATES
 from tests.text.phantom_reports import phantom_texts
 
 #: Templates about anatomy ("heart size is normal") hold no noun that negspacy could look at.

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from clinclip.findings import LabelState
 from clinclip.text import label_report
-from clinclip.text.alignment import NORMAL, NOTHING_POSITIVE, AlignItem, make_item
-from clinclip.text.plain import plain_report, plain_sentences
-from clinclip.text.subject import sentence_claims
+from clinclip.text.editing.alignment import NORMAL, NOTHING_POSITIVE, AlignItem, make_item
+from clinclip.text.editing.plain import plain_report, plain_sentences
+from clinclip.text.editing.subject import sentence_claims
 
 
 def sentences(report: str) -> list[str]:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from clinclip.errors import ConfigError
 from clinclip.findings import LabelState
 from clinclip.text import find_assertions, label_report
-from clinclip.text.edits import undo_edits
-from clinclip.text.swaps import attempt_swaps, swap_finding, swap_severity, swap_side
+from clinclip.text.editing.edits import undo_edits
+from clinclip.text.editing.swaps import attempt_swaps, swap_finding, swap_severity, swap_side
 
 FULL = """FINDINGS: There is a small left pleural effusion.  Heart size is normal.
 

@@ -7,8 +7,19 @@ from itertools import product
 import pytest
 
 from clinclip.findings import FINDINGS, NO_FINDING, LabelState
-from clinclip.text.subject import sentence_claims
-from clinclip.text.templates import EVAL, NOUNS, TEMPLATES, TRAIN, Noun, Place, Template, fill, noun_phrase, nouns_for
+from clinclip.text.editing.subject import sentence_claims
+from clinclip.text.editing.templates import (
+    EVAL,
+    NOUNS,
+    TEMPLATES,
+    TRAIN,
+    Noun,
+    Place,
+    Template,
+    fill,
+    noun_phrase,
+    nouns_for,
+)
 
 PLACES = [
     Place(side, site)

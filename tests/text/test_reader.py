@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from clinclip.errors import ReportTextError
 from clinclip.findings import FINDINGS, LabelState
 from clinclip.text import assert_phrase, find_assertions, label_report, trace
-from clinclip.text.lexicon.build import lexicon, read_table
-from clinclip.text.lexicon.patterns import expand, plurals
-from clinclip.text.reading import find_hits
+from clinclip.text.reading.lexicon.build import lexicon, read_table
+from clinclip.text.reading.lexicon.patterns import expand, plurals
+from clinclip.text.reading.mentions import find_hits
+from clinclip.text.reading.words import fold, one_edit, split_words, word_spans
 from clinclip.text.types import Assertion
-from clinclip.text.words import fold, one_edit, split_words, word_spans
 
 WORDS = [
     "no", "without", "effusion", "pneumothorax", ",", ".", ";", ":", "and", "or", "but", "with", "small", "left",

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinclip.text.agreement import is_singular
-from clinclip.text.nounphrases import SpanMention, noun_phrases, words_of
-from clinclip.text.rewrite import proposals
+from clinclip.text.editing.agreement import is_singular
+from clinclip.text.editing.rewrite import proposals
+from clinclip.text.reading.nounphrases import SpanMention, noun_phrases, words_of
 
 
 def parse(marked: str) -> tuple[str, list[SpanMention]]:

@@ -3,8 +3,8 @@
 A factor holds the *factors* of an affinity (embeddings, label classes, ids, thresholds), never the matrix. Two kinds:
 
 - tiled factors compute a block from their vectors on demand (text, graph, correlation, softmax teacher);
-- closed-form factors (:mod:`clinclip.losses.engine.closed`) also multiply with a matrix without ever forming a block (label
-  classes, ids, linear products): the target part of a loss then costs O(N r D) instead of O(N^2 D).
+- closed-form factors (:mod:`clinclip.losses.engine.closed`) also multiply with a matrix without ever forming a block
+  (label classes, ids, linear products): the target part of a loss then costs O(N r D) instead of O(N^2 D).
 
 Only ``torch`` is needed. Coordinates are those of the global batch; row i and column i are the same study. Values of a
 block on the pair (i, i) are ignored: :meth:`Factor.pair` says what stands there.

@@ -14,10 +14,19 @@ from dataclasses import dataclass, field
 from clinclip.errors import ConfigError
 from clinclip.findings import NO_FINDING, SUPPORT_DEVICES, LabelState, check_finding
 from clinclip.text.draws import Draws
-from clinclip.text.edits import apply_edits, merge_spans
-from clinclip.text.removal import CannotRemoveError, SentenceChange, deletion, plan_removal
-from clinclip.text.subject import Subject, descendants, sentence_claims, unentailed_change
-from clinclip.text.templates import TEMPLATE_SETS, TEMPLATES, Place, Template, TemplateSet, fill, noun_phrase, nouns_for
+from clinclip.text.editing.edits import apply_edits, merge_spans
+from clinclip.text.editing.removal import CannotRemoveError, SentenceChange, deletion, plan_removal
+from clinclip.text.editing.subject import Subject, descendants, sentence_claims, unentailed_change
+from clinclip.text.editing.templates import (
+    TEMPLATE_SETS,
+    TEMPLATES,
+    Place,
+    Template,
+    TemplateSet,
+    fill,
+    noun_phrase,
+    nouns_for,
+)
 from clinclip.text.types import Assertion, Edit, EditedReport
 
 #: Findings that are not edited unless forced: a normal report has nothing to deny, and devices are no disease.

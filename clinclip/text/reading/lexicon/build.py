@@ -14,9 +14,9 @@ from importlib.resources import files
 import ahocorasick
 
 from clinclip.errors import ReportTextError
-from clinclip.text import roles
-from clinclip.text.lexicon.patterns import expand, plurals
-from clinclip.text.words import fold, one_edit, split_words
+from clinclip.text.reading import roles
+from clinclip.text.reading.lexicon.patterns import expand, plurals
+from clinclip.text.reading.words import fold, one_edit, split_words
 
 #: A word is two symbols, one of each row, because the automaton scans the successors of a state one by one: with
 #: one symbol a word, its first state would have thousands.
@@ -98,7 +98,7 @@ class Lexicon:
 
 def read_table(name: str) -> Iterator[list[str]]:
     """Rows of a lexicon table, comments and empty lines left out."""
-    text = files("clinclip.text.lexicon").joinpath(name).read_text(encoding="utf-8")
+    text = files("clinclip.text.reading.lexicon").joinpath(name).read_text(encoding="utf-8")
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue

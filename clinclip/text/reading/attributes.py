@@ -6,10 +6,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from clinclip.findings import LabelState
-from clinclip.text import roles as r
-from clinclip.text.lexicon.build import lexicon
-from clinclip.text.reading import CACHE_SIZE, Hit, Mention, find_hits, read_sentence
-from clinclip.text.words import split_words
+from clinclip.text.reading import roles as r
+from clinclip.text.reading.lexicon.build import lexicon
+from clinclip.text.reading.mentions import CACHE_SIZE, Hit, Mention, find_hits, read_sentence
+from clinclip.text.reading.words import split_words
 
 _STOP = r.CONCEPT | r.END | r.EXCEPT | r.NEG_PRE | r.NEG_NOT | r.OPEN | r.CLOSE
 _LIST = r.AND | r.OR | r.COMMA

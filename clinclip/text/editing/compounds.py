@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from clinclip.text.nounphrases import SpanMention
+from clinclip.text.reading.nounphrases import SpanMention
 
 #: word -> (finding that stays, what to call it). Plural forms follow the plural of the compound.
 COMPOUNDS: dict[str, dict[str, tuple[str, str]]] = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from clinclip.text.nounphrases import words_of
-from clinclip.text.wordclasses import PLURAL_OF, SINGULAR_OF
+from clinclip.text.reading.nounphrases import words_of
+from clinclip.text.reading.wordclasses import PLURAL_OF, SINGULAR_OF
 
 _SINGULAR_END = re.compile(r"(?i)(?:sis|ss|us|is|x)$")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from clinclip.text.lexicon.build import lexicon
-from clinclip.text.words import one_edit
+from clinclip.text.reading.lexicon.build import lexicon
+from clinclip.text.reading.words import one_edit
 
 #: words that a phrase may leave out or add
 _SMALL = frozenset(

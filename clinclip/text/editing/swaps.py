@@ -13,14 +13,14 @@ from collections.abc import Iterator, Sequence
 
 from clinclip.errors import ConfigError
 from clinclip.findings import NO_FINDING, LabelState, check_finding
-from clinclip.text.agreement import is_singular
 from clinclip.text.draws import Draws
-from clinclip.text.edits import apply_edits, merge_spans
-from clinclip.text.negation import EXCLUDED, Attempt
-from clinclip.text.nounphrases import Item, SpanMention, noun_phrases, words_of
-from clinclip.text.subject import Subject, anatomy_rules, claim, statement_span, unentailed_change
+from clinclip.text.editing.agreement import is_singular
+from clinclip.text.editing.edits import apply_edits, merge_spans
+from clinclip.text.editing.negation import EXCLUDED, Attempt
+from clinclip.text.editing.subject import Subject, anatomy_rules, claim, statement_span, unentailed_change
+from clinclip.text.reading.nounphrases import Item, SpanMention, noun_phrases, words_of
+from clinclip.text.reading.wordclasses import PLACE_WORDS, SIDES
 from clinclip.text.types import SWAP_KINDS, Assertion, EditedReport
-from clinclip.text.wordclasses import PLACE_WORDS, SIDES
 
 _ASSERTED = (LabelState.PRESENT, LabelState.UNCERTAIN)
 #: Places that exist on one side only: their side cannot be exchanged.

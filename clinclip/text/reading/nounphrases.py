@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clinclip.text.wordclasses import (
+from clinclip.text.reading.wordclasses import (
     ADJECTIVES,
     APPOSITIVE,
     BOUNDARY,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from clinclip.findings import NO_FINDING, LabelState
 from clinclip.text.draws import Draws
-from clinclip.text.negation import EXCLUDED, agreed_place, edit_finding
-from clinclip.text.plain import plain_report, plain_sentences
-from clinclip.text.subject import Subject
-from clinclip.text.templates import TemplateSet
+from clinclip.text.editing.negation import EXCLUDED, agreed_place, edit_finding
+from clinclip.text.editing.plain import plain_report, plain_sentences
+from clinclip.text.editing.subject import Subject
+from clinclip.text.editing.templates import TemplateSet
 
 #: Why a report gives no item.
 NORMAL = "normal study"

@@ -1,7 +1,7 @@
 """Plan how every statement of a finding leaves a report: which sentences go, which are rewritten, where a new one fits.
 
-Sentence by sentence: :mod:`clinclip.text.rewrite` proposes, every proposal is read back alone, the one that loses least
-of what else the sentence says wins. Where no cut works, what survives is stated anew ("Left basilar opacity may
+Sentence by sentence: :mod:`clinclip.text.editing.rewrite` proposes, every proposal is read back alone, the one that
+loses least of what else the sentence says wins. Where no cut works, what survives is stated anew ("Left basilar opacity may
 represent atelectasis" without the opacity becomes "Possible atelectasis").
 """
 
@@ -13,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from clinclip.findings import LabelState
-from clinclip.text.agreement import match_initial
-from clinclip.text.compounds import split_compounds
-from clinclip.text.nounphrases import SpanMention, noun_phrases, words_of
-from clinclip.text.rewrite import PART_OF_DEVICE, Proposal, proposals
-from clinclip.text.subject import Claim, Subject, claim, sentence_claims, statement_spans
+from clinclip.text.editing.agreement import match_initial
+from clinclip.text.editing.compounds import split_compounds
+from clinclip.text.editing.rewrite import PART_OF_DEVICE, Proposal, proposals
+from clinclip.text.editing.subject import Claim, Subject, claim, sentence_claims, statement_spans
+from clinclip.text.reading.nounphrases import SpanMention, noun_phrases, words_of
+from clinclip.text.reading.wordclasses import ANAPHORA, DETERMINERS, EXPLAINING, FINITE, RELATIONAL
 from clinclip.text.types import Assertion
-from clinclip.text.wordclasses import ANAPHORA, DETERMINERS, EXPLAINING, FINITE, RELATIONAL
 
 #: "2. ", "- ", "PLEURA: ", "IMPRESSION: 1. ": kept in front of whatever takes the sentence's place.
 _PREFIX = re.compile(

@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clinclip.findings import LabelState
-from clinclip.text.agreement import match_initial
-from clinclip.text.nounphrases import SpanMention, words_of
-from clinclip.text.removal import in_order, prefix_end, restatements
-from clinclip.text.rewrite import proposals
-from clinclip.text.subject import SILENT_RULES, Subject, claim, sentence_claims
+from clinclip.text.editing.agreement import match_initial
+from clinclip.text.editing.removal import in_order, prefix_end, restatements
+from clinclip.text.editing.rewrite import proposals
+from clinclip.text.editing.subject import SILENT_RULES, Subject, claim, sentence_claims
+from clinclip.text.reading.nounphrases import SpanMention, words_of
+from clinclip.text.reading.wordclasses import OTHER_NOUNS
 from clinclip.text.types import Assertion
-from clinclip.text.wordclasses import OTHER_NOUNS
 
 _TEMPORAL = re.compile(
     r"(?i)\b(?:unchang\w*|stable|new|newly|increas\w+|decreas\w+|worsen\w*|improv\w+|interval|persist\w*|again|prior|"

@@ -8,10 +8,10 @@ What the pair means for the 14 observations stands in ``lexicon/normality.tsv``.
 from __future__ import annotations
 
 from clinclip.findings import LabelState
-from clinclip.text import roles as r
-from clinclip.text.clauses import Clauses
-from clinclip.text.cues import Cue
-from clinclip.text.lexicon.build import Concept, Lexicon
+from clinclip.text.reading import roles as r
+from clinclip.text.reading.clauses import Clauses
+from clinclip.text.reading.cues import Cue
+from clinclip.text.reading.lexicon.build import Concept, Lexicon
 
 _LIST = r.AND | r.OR | r.COMMA
 #: words without a lexicon entry that may stand between a subject and its predicate

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clinclip.findings import LabelState
-from clinclip.text.assertions import find_assertions
-from clinclip.text.phrases import assert_phrase, phrase_cues
-from clinclip.text.reading import read_words
+from clinclip.text.reading.assertions import find_assertions
+from clinclip.text.reading.mentions import read_words
+from clinclip.text.reading.phrases import assert_phrase, phrase_cues
+from clinclip.text.reading.words import fold, split_words, word_spans
 from clinclip.text.sections import reading_spans
 from clinclip.text.sentences import split_sentences
 from clinclip.text.types import Assertion
-from clinclip.text.words import fold, split_words, word_spans
 
 
 @dataclass(frozen=True, slots=True)

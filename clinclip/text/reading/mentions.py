@@ -1,8 +1,8 @@
 """From a sentence to its mentions: lexicon hits, normality statements, and the state of each mention.
 
 Sentences repeat heavily in radiology, and what a sentence says does not depend on where it stands, so readings are
-cached by the folded sentence. Positions in a reading are word numbers; :mod:`clinclip.text.assertions` turns them into
-offsets.
+cached by the folded sentence. Positions in a reading are word numbers; :mod:`clinclip.text.reading.assertions` turns
+them into offsets.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from functools import lru_cache
 from itertools import pairwise
 
 from clinclip.findings import LabelState
-from clinclip.text import roles as r
-from clinclip.text.clauses import Clauses
-from clinclip.text.cues import Cue, decide
-from clinclip.text.lexicon.build import Concept, Entry, Lexicon, lexicon
-from clinclip.text.normality import statements
-from clinclip.text.words import split_words
+from clinclip.text.reading import roles as r
+from clinclip.text.reading.clauses import Clauses
+from clinclip.text.reading.cues import Cue, decide
+from clinclip.text.reading.lexicon.build import Concept, Entry, Lexicon, lexicon
+from clinclip.text.reading.normality import statements
+from clinclip.text.reading.words import split_words
 
 Hit = tuple[int, int, Entry]
 #: entries that keep their words against a finding that begins inside them

@@ -1,13 +1,13 @@
 """The cues of a sentence: which lexicon hits deny, doubt or set aside a mention, in which direction, by which rule.
 
-How far each of them reaches is found by the walks of :mod:`clinclip.text.scopes`.
+How far each of them reaches is found by the walks of :mod:`clinclip.text.reading.scopes`.
 """
 
 from __future__ import annotations
 
-from clinclip.text import roles as r
-from clinclip.text.cues import NEGATED, PRESENT, UNCERTAIN, Cue
-from clinclip.text.scopes import ANY_CUE, CLAUSE_END, CONJUNCTION, Reach
+from clinclip.text.reading import roles as r
+from clinclip.text.reading.cues import NEGATED, PRESENT, UNCERTAIN, Cue
+from clinclip.text.reading.scopes import ANY_CUE, CLAUSE_END, CONJUNCTION, Reach
 
 #: How far "pain-free", a minus sign, "DVT prophylaxis" reach.
 NEAR_REACH = 3

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from clinclip.findings import LabelState
-from clinclip.text.attributes import Attributes, describe
-from clinclip.text.reading import Mention, sentence_key
+from clinclip.text.reading.attributes import Attributes, describe
+from clinclip.text.reading.mentions import Mention, sentence_key
+from clinclip.text.reading.words import fold, word_spans
 from clinclip.text.sections import reading_spans
 from clinclip.text.sentences import split_sentences
 from clinclip.text.types import Assertion
-from clinclip.text.words import fold, word_spans
 
 
 def find_assertions(text: str) -> list[Assertion]:

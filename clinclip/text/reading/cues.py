@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clinclip.findings import LabelState
-from clinclip.text import roles as r
+from clinclip.text.reading import roles as r
 
 NEGATED, UNCERTAIN, PRESENT = LabelState.ABSENT, LabelState.UNCERTAIN, LabelState.PRESENT
 

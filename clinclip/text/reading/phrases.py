@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from clinclip.findings import LabelState
-from clinclip.text import roles as r
-from clinclip.text.clauses import Clauses
-from clinclip.text.cues import Cue, decide
-from clinclip.text.lexicon.build import Concept, Entry, lexicon
-from clinclip.text.locate import denied_word, locate
-from clinclip.text.reading import find_hits
+from clinclip.text.reading import roles as r
+from clinclip.text.reading.clauses import Clauses
+from clinclip.text.reading.cues import Cue, decide
+from clinclip.text.reading.lexicon.build import Concept, Entry, lexicon
+from clinclip.text.reading.locate import denied_word, locate
+from clinclip.text.reading.mentions import find_hits
+from clinclip.text.reading.words import fold, split_words, word_spans
 from clinclip.text.sentences import split_sentences
 from clinclip.text.types import Assertion
-from clinclip.text.words import fold, split_words, word_spans
 
 _RANK = {LabelState.NOT_MENTIONED: 0, LabelState.ABSENT: 1, LabelState.UNCERTAIN: 2, LabelState.PRESENT: 3}
 _CONCEPT = (Concept("(phrase)", None, (), frozenset()),)

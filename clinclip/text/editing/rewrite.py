@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from clinclip.text.agreement import agree, is_singular, like, match_initial
-from clinclip.text.nounphrases import Item, SpanMention, Word, noun_phrases, words_of
-from clinclip.text.wordclasses import (
+from clinclip.text.editing.agreement import agree, is_singular, like, match_initial
+from clinclip.text.reading.nounphrases import Item, SpanMention, Word, noun_phrases, words_of
+from clinclip.text.reading.wordclasses import (
     ANAPHORA,
     APPOSITIVE,
     BOUNDARY,

@@ -9,8 +9,8 @@ statement. All walks are bounded, so that run time stays linear in the length of
 
 from __future__ import annotations
 
-from clinclip.text import roles as r
-from clinclip.text.lexicon.build import Entry
+from clinclip.text.reading import roles as r
+from clinclip.text.reading.lexicon.build import Entry
 
 #: No cue reaches further than this many words.
 MAX_REACH = 80

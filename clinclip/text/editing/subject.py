@@ -1,4 +1,4 @@
-"""One report, read once: what the editors of :mod:`clinclip.text.negation` and :mod:`clinclip.text.swaps` look up."""
+"""One report, read once: what every editor looks up."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from clinclip.findings import FINDINGS, NO_FINDING, PARENT, LabelState
-from clinclip.text.assertions import find_assertions
 from clinclip.text.labels import label_report
-from clinclip.text.lexicon.build import lexicon
+from clinclip.text.reading.assertions import find_assertions
+from clinclip.text.reading.lexicon.build import lexicon
 from clinclip.text.sections import reading_spans
 from clinclip.text.sentences import split_sentences
 from clinclip.text.types import Assertion
@@ -92,7 +92,7 @@ class Subject:
     def __init__(self, report: str) -> None:
         self.text = report
         self.plans: dict[tuple[str, str], Any] = {}
-        """(kind of edit, finding) -> what :mod:`clinclip.text.negation` planned for it."""
+        """(kind of edit, finding) -> what :mod:`clinclip.text.editing.negation` planned for it."""
 
     @cached_property
     def assertions(self) -> list[Assertion]:
