@@ -17,7 +17,7 @@ _PUBLIC = {
     "Batch": "clinclip.types",
     "Embeddings": "clinclip.types",
     "LossOutput": "clinclip.types",
-    "ClinClipModule": "clinclip.module",
+    "ClinClipModule": "clinclip.training.module",
     "CXRDataModule": "clinclip.data.datamodule",
     "DualEncoder": "clinclip.models.dual_encoder",
     "LossTerm": "clinclip.losses.base",

@@ -22,15 +22,16 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
-# imported before parsing, so that their short class names resolve in YAML files and on the command line
-import clinclip.callbacks
 import clinclip.losses
 import clinclip.models
-import clinclip.optim
+
+# imported before parsing, so that their short class names resolve in YAML files and on the command line
+import clinclip.training.callbacks
+import clinclip.training.optim
 from clinclip.data.datamodule import CXRDataModule
 from clinclip.errors import ConfigError
 from clinclip.export.checkpoint import RECORD, read_checkpoint
-from clinclip.module import ClinClipModule
+from clinclip.training.module import ClinClipModule
 
 clinclip.losses.load_all()
 
@@ -59,7 +60,7 @@ class SaveTrainingConfig(SaveConfigCallback):
 
 
 class ClinClipCLI(LightningCLI):
-    """LightningCLI for :class:`~clinclip.module.ClinClipModule` and :class:`~clinclip.data.datamodule.CXRDataModule`.
+    """LightningCLI for clinclip's module and data module.
 
     Links: the tokenizer and the image size are said once. ``data.tokenizer`` follows the text encoder's name, and the
     image encoder's ``image_size`` follows ``data.image_size``.
@@ -305,7 +306,7 @@ def _option_names() -> list[str]:
 
 
 def _class_names() -> list[str]:
-    modules = (clinclip.losses, clinclip.models, clinclip.callbacks, clinclip.optim)
+    modules = (clinclip.losses, clinclip.models, clinclip.training.callbacks, clinclip.training.optim)
     return [name for module in modules for name, value in vars(module).items() if inspect.isclass(value)]
 
 

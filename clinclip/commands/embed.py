@@ -77,7 +77,7 @@ def _distinct_texts(manifests: Sequence[Manifest]) -> list[str]:
 
 def _encode(arguments: argparse.Namespace, texts: list[str], work: Path) -> np.ndarray:
     """(n, F) embeddings by the tower that the options name."""
-    from clinclip.inference import embed_texts, encode_texts, pick_device
+    from clinclip.export.inference import embed_texts, encode_texts, pick_device
 
     if arguments.checkpoint:
         from clinclip.export.checkpoint import load_model

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Engine:
-    """How embeddings are made, passed on to :mod:`clinclip.inference`, and which tables are measured (None: all)."""
+    """How embeddings are made (:mod:`clinclip.export.inference`), and which tables are measured (None: all)."""
 
     batch_size: int
     device: str
@@ -41,14 +41,14 @@ class Engine:
 
     def images(self, loaded: LoadedModel, items: Items, features: bool = False) -> np.ndarray:
         """Embeddings (N, D), or features before the projection (N, F); refused when not finite."""
-        from clinclip.inference import embed_images
+        from clinclip.export.inference import embed_images
 
         how = (self.batch_size, self.device, self.progress, self.work)
         return _finite(embed_images(loaded, items.manifest, items.rows, *how, features=features), "image")
 
     def texts(self, loaded: LoadedModel, texts: list[str]) -> np.ndarray:
         """Embeddings (n, D), refused when not finite."""
-        from clinclip.inference import embed_texts
+        from clinclip.export.inference import embed_texts
 
         return _finite(embed_texts(loaded, texts, self.batch_size, self.device, self.progress, self.work), "text")
 

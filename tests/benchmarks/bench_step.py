@@ -30,9 +30,9 @@ from clinclip.losses import (
     TextSimilarity,
 )
 from clinclip.models import DualEncoder, GraphEncoder, ImageEncoder, TextEncoder
-from clinclip.module import ClinClipModule
-from clinclip.optim import WarmupCosine, parameter_groups
 from clinclip.testing import random_batch
+from clinclip.training.module import ClinClipModule
+from clinclip.training.optim import WarmupCosine, parameter_groups
 from clinclip.types import Batch
 from tests.benchmarks.harness import Row
 

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from clinclip.data.datamodule import CXRDataModule
 from clinclip.errors import ConfigError
-from clinclip.module import close_finished_epoch
+from clinclip.training.module import close_finished_epoch
 from clinclip.types import Batch
 
 
@@ -150,8 +150,8 @@ def test_an_epoch_ended_by_a_limit_is_over(manifest_dir: Path, tmp_path: Path) -
 
 def test_looking_at_a_checkpoint_of_another_batch_size_is_no_resumption(manifest_dir: Path, tmp_path: Path) -> None:
     """``clinclip validate`` on other hardware, with a configuration that ends training by steps."""
-    from clinclip.module import ClinClipModule
     from clinclip.testing import tiny_model
+    from clinclip.training.module import ClinClipModule
 
     def data(size: int) -> CXRDataModule:
         return CXRDataModule([str(manifest_dir)], batch_size=size, num_workers=0, image_size=32, graphs=True)

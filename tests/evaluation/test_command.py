@@ -16,7 +16,7 @@ from clinclip.data.frozen import read_frozen_text
 from clinclip.data.manifest import Manifest, save
 from clinclip.draws import stable_hashes
 from clinclip.export.checkpoint import LoadedModel, load_model, save_model
-from clinclip.inference import embed_manifest, embed_texts
+from clinclip.export.inference import embed_manifest, embed_texts
 from clinclip.metrics.retrieval import retrieval_metrics
 from clinclip.testing import tiny_manifest, tiny_model
 from clinclip.text.tokens import Tokenizer

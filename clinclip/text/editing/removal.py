@@ -1,8 +1,8 @@
 """Plan how every statement of a finding leaves a report: which sentences go, which are rewritten, where a new one fits.
 
 Sentence by sentence: :mod:`clinclip.text.editing.rewrite` proposes, every proposal is read back alone, the one that
-loses least of what else the sentence says wins. Where no cut works, what survives is stated anew ("Left basilar opacity may
-represent atelectasis" without the opacity becomes "Possible atelectasis").
+loses least of what else the sentence says wins. Where no cut works, what survives is stated anew ("Left basilar opacity
+may represent atelectasis" without the opacity becomes "Possible atelectasis").
 """
 
 from __future__ import annotations

@@ -12,15 +12,15 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader
 
-from clinclip.callbacks import BatchMatrices, matrices
-from clinclip.callbacks.figures import Panel, picture
-from clinclip.callbacks.matrices import by_findings, similarity_panels, target_panels
 from clinclip.data.datamodule import CXRDataModule
 from clinclip.errors import ConfigError
 from clinclip.losses import ClinicalSimilarity, Contrastive, NegatedReports, SoftTargets
 from clinclip.models import DualEncoder, ImageEncoder, TextEncoder
-from clinclip.module import ClinClipModule
 from clinclip.testing import random_batch, random_embeddings, tiny_manifest, tiny_model
+from clinclip.training.callbacks import BatchMatrices, matrices
+from clinclip.training.callbacks.figures import Panel, picture
+from clinclip.training.callbacks.matrices import by_findings, similarity_panels, target_panels
+from clinclip.training.module import ClinClipModule
 
 
 def module(dropout: float = 0.0) -> ClinClipModule:
@@ -139,7 +139,7 @@ def test_a_picture_shows_blocks_where_the_matrix_has_them() -> None:
 def test_without_tensorboard_it_says_so_once(tmp_path, caplog, logger) -> None:
     with caplog.at_level(logging.WARNING, logger="clinclip"):
         fit(tmp_path, [BatchMatrices()], CSVLogger(tmp_path) if logger else False, batches(), epochs=3)
-    said = [r.getMessage() for r in caplog.records if r.name.startswith("clinclip.callbacks")]
+    said = [r.getMessage() for r in caplog.records if r.name.startswith("clinclip.training.callbacks")]
     assert len(said) == 1 and "BatchMatrices draws nothing" in said[0] and "TensorBoard" in said[0]
 
 

@@ -13,13 +13,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch import Tensor, nn
 
-from clinclip.callbacks.figures import Panel, picture
 from clinclip.data.datamodule import CXRDataModule
 from clinclip.distributed import rank, world_size
 from clinclip.errors import ConfigError
 from clinclip.findings import FINDINGS, LabelState
 from clinclip.losses import Targets
-from clinclip.module import ClinClipModule
+from clinclip.training.callbacks.figures import Panel, picture
+from clinclip.training.module import ClinClipModule
 from clinclip.types import Batch, Embeddings
 
 _LOG = logging.getLogger(__name__)

@@ -29,12 +29,12 @@ from clinclip.losses import (
 )
 from clinclip.metrics.retrieval import retrieval_metrics
 from clinclip.models import DualEncoder, ImageEncoder, TextEncoder
-from clinclip.module import ClinClipModule
-from clinclip.optim import WarmupConstant, WarmupCosine, parameter_groups
 from clinclip.testing import random_batch, tiny_model
 from clinclip.text.prompts import load_prompts
+from clinclip.training.module import ClinClipModule
+from clinclip.training.optim import WarmupConstant, WarmupCosine, parameter_groups
+from clinclip.training.validation import SplitMetrics
 from clinclip.types import Batch, LossOutput
-from clinclip.validation import SplitMetrics
 
 
 def loader(count: int = 2, **kwargs) -> DataLoader:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from clinclip import inference
 from clinclip.data.manifest import Manifest
 from clinclip.errors import ConfigError, DataError
+from clinclip.export import inference
 from clinclip.export.checkpoint import LoadedModel
 from clinclip.images.transforms import ImageTransform
 from clinclip.testing import tiny_manifest, tiny_model

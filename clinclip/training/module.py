@@ -19,11 +19,11 @@ from clinclip.losses.base import PROVIDERS, Hooked, LossTerm, check_requirements
 from clinclip.losses.contrastive import Contrastive
 from clinclip.losses.targets.soft import SoftTargets
 from clinclip.models.dual_encoder import DualEncoder
-from clinclip.optim import LearningRateSchedule, WarmupCosine, parameter_groups
 from clinclip.text.prompts import load_prompts
 from clinclip.text.tokens import Tokenizer
+from clinclip.training.optim import LearningRateSchedule, WarmupCosine, parameter_groups
+from clinclip.training.validation import SplitMetrics
 from clinclip.types import Batch, Embeddings, TextBatch
-from clinclip.validation import SplitMetrics
 
 #: builds an optimiser from parameter groups
 OptimizerCallable = Callable[[Iterable], Optimizer]

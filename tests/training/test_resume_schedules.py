@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader
 from clinclip.losses import CosineRamp, LinearRamp, SoftTargets, TextSimilarity
 from clinclip.losses.contrastive import Contrastive
 from clinclip.losses.negation import NegationHardNegatives
-from clinclip.module import ClinClipModule
-from clinclip.optim import WarmupCosine
 from clinclip.testing import random_batch, tiny_model
+from clinclip.training.module import ClinClipModule
+from clinclip.training.optim import WarmupCosine
 
 STEPS, EPOCHS = 4, 3
 

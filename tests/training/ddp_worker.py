@@ -1,4 +1,4 @@
-"""One process of tests/test_ddp_training.py: the same global batch, trained for one step on 1 or 2 processes.
+"""One process of tests/training/test_ddp.py: the same global batch, trained for one step on 1 or 2 processes.
 
 Forked for two processes (tests/processes.py), imported for one. Writes the parameters after a step of plain gradient
 descent at rate one, so that the difference to the start is the gradient, and the validation metrics. Then it runs the
@@ -18,9 +18,9 @@ from torch.utils.data import DataLoader
 
 from clinclip import losses
 from clinclip.distributed import rank as get_rank
-from clinclip.module import ClinClipModule
-from clinclip.optim import WarmupConstant
 from clinclip.testing import random_batch, tiny_model
+from clinclip.training.module import ClinClipModule
+from clinclip.training.optim import WarmupConstant
 from clinclip.types import Batch, Embeddings, LossOutput
 
 SIZE = 8

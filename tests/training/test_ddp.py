@@ -11,8 +11,8 @@ import torch
 
 from clinclip.export.checkpoint import load_model
 from clinclip.testing import tiny_manifest, tiny_model
-from tests.ddp_worker import CASES, run, terms
 from tests.processes import check_ranks
+from tests.training.ddp_worker import CASES, run, terms
 
 ROOT = Path(__file__).parent.parent
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -45,7 +45,7 @@ def launch(*command: str) -> None:
 def root(tmp_path_factory) -> Path:
     """The folder in which two processes have left their results: one launch, because starting costs the most."""
     root = tmp_path_factory.mktemp("ddp")
-    check_ranks("tests.ddp_worker:main", (2,), str(root / "two.pt"), *fit_options(root))
+    check_ranks("tests.training.ddp_worker:main", (2,), str(root / "two.pt"), *fit_options(root))
     return root
 
 
