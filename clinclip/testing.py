@@ -11,20 +11,20 @@ from torch.nn import functional as F
 
 from clinclip.findings import FINDINGS
 from clinclip.models import DualEncoder, GraphEncoder, ImageEncoder, TextEncoder
-from clinclip.types import Batch, Embeddings, GraphBatch, NegationBatch, TextBatch
+from clinclip.types import Batch, Embeddings, GraphBatch, TextBatch, TwinBatch
 
 
 def random_batch(
     size: int = 8,
     seed: int = 0,
-    negations: int = 1,
+    twins: int = 1,
     graphs: bool = True,
     image_size: int = 32,
     tokens: int = 12,
     nodes: int = 6,
     vocabulary: int = 100,
     frozen_text: int | None = None,
-    negatable: float = 0.7,
+    editable: float = 0.7,
     empty_graphs: float = 0.2,
     duplicates: float = 0.0,
 ) -> Batch:
@@ -33,14 +33,14 @@ def random_batch(
     Args:
         size: number of studies.
         seed: the same seed gives the same batch.
-        negations: K, negated reports a study; 0 leaves them out.
+        twins: K, edited reports a study; 0 leaves them out.
         graphs: whether to add report graphs.
         image_size: height and width of the images.
         tokens: T, padded length of the texts.
         nodes: N, padded number of graph nodes.
         vocabulary: token ids are drawn below this.
         frozen_text: width E of precomputed report embeddings, or None.
-        negatable: share of the studies that have a negated report.
+        editable: share of the studies whose report has a twin.
         empty_graphs: share of the studies whose graph has no node.
         duplicates: share of the studies whose report and labels repeat those of study 0.
     """
@@ -56,13 +56,13 @@ def random_batch(
         tensor[same] = tensor[0].clone()
     text_hash = torch.arange(size) + 1_000_003 * (seed + 1)
     text_hash[same] = text_hash[0]
-    negated = None
-    if negations:
-        valid = (torch.rand(size, 1, generator=g) < negatable) & (torch.rand(size, negations, generator=g) < 0.8)
-        finding = torch.randint(1, findings, (size, negations), generator=g).masked_fill_(~valid, -1)
-        edited = labels[:, None].repeat(1, negations, 1)
-        edited.scatter_(2, finding.clamp(min=0)[..., None], 0)
-        negated = NegationBatch(_text(g, (size, negations), tokens, vocabulary), valid, edited, finding)
+    edited = None
+    if twins:
+        valid = (torch.rand(size, 1, generator=g) < editable) & (torch.rand(size, twins, generator=g) < 0.8)
+        finding = torch.randint(1, findings, (size, twins), generator=g).masked_fill_(~valid, -1)
+        denied = labels[:, None].repeat(1, twins, 1)
+        denied.scatter_(2, finding.clamp(min=0)[..., None], 0)
+        edited = TwinBatch(_text(g, (size, twins), tokens, vocabulary), valid, denied, finding)
     graph = _graph(g, size, nodes, tokens, empty_graphs) if graphs else None
     return Batch(
         image=torch.randint(0, 256, (size, 1, image_size, image_size), generator=g, dtype=torch.uint8),
@@ -73,7 +73,7 @@ def random_batch(
         study=torch.arange(size) // 2,
         patient=torch.arange(size) // 3,
         text_hash=text_hash,
-        negated=negated,
+        twins=edited,
         graph=graph,
         frozen_text=None if frozen_text is None else torch.randn(size, frozen_text, generator=g),
     )
@@ -245,9 +245,9 @@ def random_embeddings(
         return torch.tensor(value, dtype=dtype, requires_grad=requires_grad)
 
     image, text = draw(size), draw(size)
-    negated = None
-    if batch.negated is not None:
-        negated = draw(size, batch.negated.valid.shape[1], base=common[:, None])
+    edited = None
+    if batch.twins is not None:
+        edited = draw(size, batch.twins.valid.shape[1], base=common[:, None])
     graph = valid = None
     if batch.graph is not None:
         graph, valid = draw(size), batch.graph.mask.any(1)
@@ -256,7 +256,7 @@ def random_embeddings(
         text=text,
         logit_scale=number(scale),
         logit_bias=None if bias is None else number(bias),
-        negated=negated,
+        twins=edited,
         graph=graph,
         graph_valid=valid,
         text_features=torch.randn(size, 2 * dim, generator=g, dtype=torch.float64).to(dtype),

@@ -1,6 +1,6 @@
 """Typed batches, embeddings and loss outputs: frozen dataclasses whose fields state their shapes.
 
-Notation: B images of this process, K negated reports an image, T tokens, N graph nodes, D joint width.
+Notation: B images of this process, K edited reports (twins) an image, T tokens, N graph nodes, D joint width.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class TextBatch(_TensorRecord):
 
 
 @dataclass(frozen=True)
-class NegationBatch(_TensorRecord):
-    """Edited twins of the reports (negated, or another edit kind).
+class TwinBatch(_TensorRecord):
+    """Twins: edited copies of the reports (a finding denied, left out, or stated wrongly).
 
     Attributes:
         text: tokens (B, K, T).
@@ -108,7 +108,7 @@ class Batch(_TensorRecord):
         study: int64 (B,) hash of (data set, study id).
         patient: int64 (B,) hash of (data set, patient id).
         text_hash: int64 (B,) hash of the white-space-normalised text: equal for duplicate reports.
-        negated: negated reports, or None when not requested.
+        twins: edited reports, or None when not requested.
         omitted: reports with a finding left out (evaluation), or None.
         graph: report graphs, or None when not requested.
         frozen_text: float32 (B, E) precomputed report embeddings of a frozen encoder, or None.
@@ -122,8 +122,8 @@ class Batch(_TensorRecord):
     study: Tensor
     patient: Tensor
     text_hash: Tensor
-    negated: NegationBatch | None = None
-    omitted: NegationBatch | None = None
+    twins: TwinBatch | None = None
+    omitted: TwinBatch | None = None
     graph: GraphBatch | None = None
     frozen_text: Tensor | None = None
 
@@ -140,7 +140,7 @@ class Embeddings(_TensorRecord):
         text: float (B, D).
         logit_scale: scalar, already exponentiated and clamped (multiplies cosines).
         logit_bias: scalar added to logits (sigmoid criterion), or None.
-        negated: float (B, K, D), or None. Rows with ``batch.negated.valid`` False are finite but meaningless.
+        twins: float (B, K, D), or None. Rows with ``batch.twins.valid`` False are finite but meaningless.
         graph: float (B, D), or None. Samples without nodes carry the learned empty-graph vector.
         graph_valid: bool (B,) True where the graph has at least one node, or None.
         text_features: float (B, F) pooled text features before the projection, or None.
@@ -150,7 +150,7 @@ class Embeddings(_TensorRecord):
     text: Tensor
     logit_scale: Tensor
     logit_bias: Tensor | None = None
-    negated: Tensor | None = None
+    twins: Tensor | None = None
     graph: Tensor | None = None
     graph_valid: Tensor | None = None
     text_features: Tensor | None = None

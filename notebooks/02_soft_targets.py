@@ -23,15 +23,15 @@ import torch
 from clinclip.losses import (
     ClinicalSimilarity,
     Contrastive,
+    EditedReports,
     FixedGate,
-    NegatedReports,
     QuantileGate,
     SoftTargets,
     TextSimilarity,
 )
 from clinclip.testing import random_batch, random_embeddings
 
-batch = random_batch(size=24, seed=3, negations=1, graphs=False, duplicates=0.3)
+batch = random_batch(size=24, seed=3, twins=1, graphs=False, duplicates=0.3)
 embeddings = random_embeddings(batch, seed=3)
 
 # %% [markdown]
@@ -58,14 +58,14 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# The same term with and without soft labels and negated reports. An extra candidate can only raise the loss.
+# The same term with and without soft labels and edited reports. An extra candidate can only raise the loss.
 
 # %%
 soft = mixtures["textual + clinical"].prepare(embeddings, batch)
 for name, term, targets in [
     ("CLIP", Contrastive(), None),
     ("+ soft labels", Contrastive(targets="default"), {"default": soft}),
-    ("+ own negated report", Contrastive(candidates=NegatedReports(columns="own")), None),
-    ("+ all negated reports", Contrastive(candidates=NegatedReports(columns="all")), None),
+    ("+ own edited report", Contrastive(candidates=EditedReports(columns="own")), None),
+    ("+ all edited reports", Contrastive(candidates=EditedReports(columns="all")), None),
 ]:
     print(f"{name:<24} {float(term(embeddings, batch, targets).value):.4f}")

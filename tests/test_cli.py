@@ -30,7 +30,7 @@ trainer:
   callbacks:
     - class_path: ModelCheckpoint
       init_args: {filename: "{epoch}", save_top_k: -1, save_last: true, monitor: val/retrieval/i2t_mrr, mode: max}
-data: {manifests: [MANIFEST], image_size: 32, batch_size: 4, max_tokens: 48, num_workers: 0, negations: 1, graphs: true}
+data: {manifests: [MANIFEST], image_size: 32, batch_size: 4, max_tokens: 48, num_workers: 0, twins: 1, graphs: true}
 model:
   model:
     image_encoder: {name: test_resnet}
@@ -43,7 +43,7 @@ model:
     default:
       sources: {text: TextSimilarity, clinical: ClinicalSimilarity}
   losses:
-    contrastive: {class_path: Contrastive, init_args: {targets: default, candidates: NegatedReports}}
+    contrastive: {class_path: Contrastive, init_args: {targets: default, candidates: EditedReports}}
     graph: {class_path: GraphAlignment, init_args: {weight: 0.5, targets: default}}
 """
 
@@ -89,7 +89,7 @@ def test_fit_leaves_a_model_that_can_be_used(trained, manifest) -> None:
     assert len(loaded.train["patients"]) == 16  # two thirds of 24 studies, one patient each
     assert len(loaded.train["manifests"]) == 1
     header = (trained / "metrics.csv").read_text().splitlines()[0].split(",")
-    for name in ("train/loss/total", "train/loss/graph", "train/loss/contrastive/negated_similarity", "train/lr"):
+    for name in ("train/loss/total", "train/loss/graph", "train/loss/contrastive/twin_similarity", "train/lr"):
         assert name in header
     for name in ("val/retrieval/i2t_r1", "val/zero_shot/auroc_macro", "val/align/report_vs_negation"):
         assert name in header
@@ -252,7 +252,7 @@ def test_an_unknown_key_in_a_file_is_explained(config, capsys) -> None:
     ("option", "error", "words"),
     [
         ("--data.graphs=false", MissingFieldError, r"model\.losses\.graph needs .*data\.graphs=true"),
-        ("--data.negations=0", MissingFieldError, r"data\.negations >= 1"),
+        ("--data.twins=0", MissingFieldError, r"data\.twins >= 1"),
         ("--model.losses.graph.targets=soft", ConfigError, r"model\.losses\.graph\.targets='soft'.*\['default'\]"),
         ("--data.tokenizer=other/tokenizer", ConfigError, "would not fit its embeddings"),
         ("--model.model.image_encoder.image_size=64", ConfigError, "data.image_size=32"),
@@ -368,4 +368,4 @@ def test_a_users_own_target_and_candidate_source(config, tmp_path, monkeypatch) 
     rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
     values = dict(zip(rows[0].split(","), rows[1].split(","), strict=True))
     assert float(values["train/loss/contrastive/step"]) == 2.0
-    assert "train/loss/contrastive/usable_negatives" not in values  # the one that was replaced
+    assert "train/loss/contrastive/usable_twins" not in values  # the one that was replaced

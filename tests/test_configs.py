@@ -101,10 +101,10 @@ def test_rows_differ_only_in_their_blocks(family, capsys) -> None:
     for row, config in found.items():
         own = config["model"].pop("targets"), config["model"].pop("losses")
         graph = config["model"]["model"]["init_args"].pop("graph_encoder")
-        negations, graphs = config["data"].pop("negations"), config["data"].pop("graphs")
+        twins, graphs = config["data"].pop("twins"), config["data"].pop("graphs")
         # the switches follow from the row's name, and nothing is computed that no term uses
         parts = row.split("_")
-        assert negations == int("n" in parts), row
+        assert twins == int("n" in parts), row
         assert graphs == ("g" in parts) == (graph is not None), row
         sources = [] if own[0]["default"] is None else sorted(own[0]["default"]["init_args"]["sources"])
         expected = {"dt": ["text"], "dtcg": ["clinical", "graph", "text"]}.get(parts[-1], [])
@@ -112,7 +112,7 @@ def test_rows_differ_only_in_their_blocks(family, capsys) -> None:
         expected = ["graph"] if row == "g" else expected
         assert sources == expected, row
         assert ("graph" in own[1]) == graphs
-        assert (own[1]["contrastive"]["init_args"]["candidates"] is not None) == bool(negations)
+        assert (own[1]["contrastive"]["init_args"]["candidates"] is not None) == bool(twins)
     first = found["baseline"]
     for row, config in found.items():
         assert config == first, row

@@ -48,7 +48,7 @@ def stages(out: Path, studies: int, epochs: int, seed: int) -> list[Stage]:
     last = run / "checkpoints" / "last.ckpt"
     fit = Stage(
         "3-fit",
-        "train with soft labels, negations and graphs",
+        "train with soft labels, twins and graphs",
         (
             "fit",
             *("--config", str(config_file("experiment/phantom_n_g_dtcg.yaml"))),

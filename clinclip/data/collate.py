@@ -8,7 +8,7 @@ import torch
 from clinclip import draws
 from clinclip.data.records import NO_TEXT, Edits, Records
 from clinclip.data.token_store import TokenStore
-from clinclip.types import NUM_FINDINGS, NegationBatch
+from clinclip.types import NUM_FINDINGS, TwinBatch
 
 SECTIONS = ("text", "findings", "impression", "sample")
 
@@ -35,7 +35,7 @@ def choose_sections(records: Records, rows: np.ndarray, sections: str, seed: int
     return np.where(chosen == NO_TEXT, records.text[rows], chosen)
 
 
-def _negation_batch(edits: Edits, picks: np.ndarray, report: np.ndarray, store: TokenStore) -> NegationBatch:
+def _twin_batch(edits: Edits, picks: np.ndarray, report: np.ndarray, store: TokenStore) -> TwinBatch:
     """Twins by number.
 
     Args:
@@ -54,7 +54,7 @@ def _negation_batch(edits: Edits, picks: np.ndarray, report: np.ndarray, store: 
     finding = np.full(picks.shape, -1, dtype=np.int64)
     labels[valid] = edits.labels[picks[valid]]
     finding[valid] = edits.finding[picks[valid]]
-    return NegationBatch(
+    return TwinBatch(
         text=store.batch(text),
         valid=torch.from_numpy(valid),
         labels=torch.from_numpy(labels),
@@ -62,9 +62,9 @@ def _negation_batch(edits: Edits, picks: np.ndarray, report: np.ndarray, store: 
     )
 
 
-def train_negations(
+def train_twins(
     records: Records, rows: np.ndarray, report: np.ndarray, count: int, store: TokenStore, seed: int, epoch: int
-) -> NegationBatch:
+) -> TwinBatch:
     """``count`` different twins of each report, drawn anew every epoch; fewer where the report has fewer.
 
     Of several kinds, each that the report has is equally likely to come first, and none comes twice before all have
@@ -85,20 +85,20 @@ def train_negations(
                 order = order[np.lexsort((rank, turn))]
             take = order[:count]
             picks[i, : len(take)] = begin + take
-    return _negation_batch(edits, picks, report, store)
+    return _twin_batch(edits, picks, report, store)
 
 
-def eval_negations(records: Records, rows: np.ndarray, report: np.ndarray, store: TokenStore) -> NegationBatch:
+def eval_negations(records: Records, rows: np.ndarray, report: np.ndarray, store: TokenStore) -> TwinBatch:
     """The first twin with an evaluation template: always the same one (K = 1)."""
     edits = records.eval_negations
     assert edits is not None
     begin, end = edits.start[rows], edits.start[rows + 1]
-    return _negation_batch(edits, np.where(end > begin, begin, -1)[:, None], report, store)
+    return _twin_batch(edits, np.where(end > begin, begin, -1)[:, None], report, store)
 
 
 def eval_omissions(
-    records: Records, rows: np.ndarray, report: np.ndarray, negated: NegationBatch, store: TokenStore
-) -> NegationBatch:
+    records: Records, rows: np.ndarray, report: np.ndarray, negated: TwinBatch, store: TokenStore
+) -> TwinBatch:
     """The report without the finding that ``negated`` denies, so that the three texts differ in one thing (K = 1)."""
     edits = records.omissions
     assert edits is not None
@@ -109,4 +109,4 @@ def eval_omissions(
         fitting = twins[edits.finding[twins] == wanted[i]]
         if len(fitting):
             picks[i, 0] = fitting[0]
-    return _negation_batch(edits, picks, report, store)
+    return _twin_batch(edits, picks, report, store)

@@ -60,8 +60,8 @@ class CXRDataModule(pl.LightningDataModule):
             text encoder must be the matching one. None is "tiny"; the command line fills in the text encoder's name.
         vocab_size: size of the "tiny" vocabulary.
         max_tokens: longer texts are cut there.
-        negations: K, negated reports (or other edited twins) a sample in training batches.
-        edits: kinds of those twins: "negate" (a finding denied), "omit" (left out), "swap_side", "swap_severity",
+        twins: K, edited reports a sample in training batches: each study's report with one thing changed.
+        edits: kinds of the twins: "negate" (a finding denied), "omit" (left out), "swap_side", "swap_severity",
             "swap_finding" (stated wrongly). Of several, K are drawn every epoch, each kind that a report has with the
             same chance. None is negate alone.
         graphs: add report graphs.
@@ -69,7 +69,7 @@ class CXRDataModule(pl.LightningDataModule):
         labels: source of ``Batch.labels``: "table" (the publisher's), "read" (by clinclip from the report), or "auto":
             table where every manifest has one, else read.
         sections: what a text batch holds: "text" (by the manifest's own policy), "findings", "impression", or "sample"
-            (findings or impression, drawn anew every epoch). All but "text" exclude negations and graphs, which belong
+            (findings or impression, drawn anew every epoch). All but "text" exclude twins and graphs, which belong
             to the whole text.
         sampling: "study" (one random image a study an epoch, so that a study is never its own negative) or "image".
         views: view policy or list, see :func:`clinclip.data.views.parse_views`.
@@ -97,7 +97,7 @@ class CXRDataModule(pl.LightningDataModule):
         tokenizer: str | None = None,
         vocab_size: int = 2048,
         max_tokens: int = 256,
-        negations: int = 0,
+        twins: int = 0,
         edits: list[str] | None = None,
         graphs: bool = False,
         max_nodes: int = 64,
@@ -124,20 +124,20 @@ class CXRDataModule(pl.LightningDataModule):
         for name, value in (("batch_size", batch_size), ("image_size", image_size), ("max_nodes", max_nodes)):
             if value < 1:
                 raise ConfigError(f"data.{name}={value}: must be at least 1")
-        if negations < 0:
-            raise ConfigError(f"data.negations={negations}: must be 0 or more")
+        if twins < 0:
+            raise ConfigError(f"data.twins={twins}: must be 0 or more")
         for kind in edits or ():
             _check_choice("edits", kind, EDIT_KINDS)
         if edits is not None and not edits:
-            raise ConfigError(f"data.edits=[]: give at least one of {', '.join(EDIT_KINDS)}, or data.negations=0")
-        if edits and not negations:
+            raise ConfigError(f"data.edits=[]: give at least one of {', '.join(EDIT_KINDS)}, or data.twins=0")
+        if edits and not twins:
             raise ConfigError(
-                f"data.edits={edits!r} with data.negations=0: set data.negations to the number of twins a report (1 or "
+                f"data.edits={edits!r} with data.twins=0: set data.twins to the number of twins a report (1 or "
                 "more), or leave data.edits out"
             )
-        if sections != "text" and (negations or graphs):
+        if sections != "text" and (twins or graphs):
             raise ConfigError(
-                f"data.sections={sections!r} together with data.negations={negations}, data.graphs={graphs}: negated "
+                f"data.sections={sections!r} together with data.twins={twins}, data.graphs={graphs}: edited "
                 "reports and graphs belong to the manifest's whole text. Set data.sections=text, or prepare with "
                 "--text findings (or impression)"
             )
@@ -152,9 +152,9 @@ class CXRDataModule(pl.LightningDataModule):
         self.tokenizer = tokenizer or "tiny"
         self.vocab_size = vocab_size
         self.max_tokens = max_tokens
-        self.negations = negations
+        self.twins = twins
         # in the order of the table, each once: one spelling for one choice
-        self.edits = tuple(kind for kind in EDIT_KINDS if kind in (edits or ("negate",))) if negations else ()
+        self.edits = tuple(kind for kind in EDIT_KINDS if kind in (edits or ("negate",))) if twins else ()
         self.graphs = graphs
         self.max_nodes = max_nodes
         self.labels = labels
@@ -230,7 +230,7 @@ class CXRDataModule(pl.LightningDataModule):
             training = role == "train"
             view = View(
                 sections=self.sections if training or self.sections != "sample" else "text",
-                negations=self.negations if training else 0,
+                twins=self.twins if training else 0,
                 evaluation=not training,
                 labels=labels,
                 seed=self.seed,

@@ -29,14 +29,14 @@ class View:
 
     Attributes:
         sections: section policy, one of :data:`clinclip.data.collate.SECTIONS`.
-        negations: twins a sample in training batches.
+        twins: edited reports a sample in training batches.
         evaluation: add evaluation twins and omissions instead.
         labels: "table" or "read": the source of ``Batch.labels``.
         seed: of every draw.
     """
 
     sections: str = "text"
-    negations: int = 0
+    twins: int = 0
     evaluation: bool = False
     labels: str = "table"
     seed: int = 0
@@ -90,14 +90,14 @@ class StudyDataset(Dataset):
         rows, epoch = decode(index)
         records, view = self.records, self.view
         text = collate.choose_sections(records, rows, view.sections, view.seed, epoch)
-        negated = omitted = graph = None
+        twins = omitted = graph = None
         if view.evaluation:
             if records.eval_negations is not None:
-                negated = collate.eval_negations(records, rows, text, self.store)
+                twins = collate.eval_negations(records, rows, text, self.store)
                 if records.omissions is not None:
-                    omitted = collate.eval_omissions(records, rows, text, negated, self.store)
-        elif view.negations:
-            negated = collate.train_negations(records, rows, text, view.negations, self.store, view.seed, epoch)
+                    omitted = collate.eval_omissions(records, rows, text, twins, self.store)
+        elif view.twins:
+            twins = collate.train_twins(records, rows, text, view.twins, self.store, view.seed, epoch)
         if self.graphs is not None:
             graph = self.graphs.batch(records.text[rows])
         read = records.read_labels[rows] if self.text_labels is None else self.text_labels[text]
@@ -111,7 +111,7 @@ class StudyDataset(Dataset):
             study=torch.from_numpy(records.study[rows]),
             patient=torch.from_numpy(records.patient[rows]),
             text_hash=torch.from_numpy(np.where(text >= 0, self.text_hashes[text], 0)),
-            negated=negated,
+            twins=twins,
             omitted=omitted,
             graph=graph,
             frozen_text=None if self.frozen is None else torch.from_numpy(self.frozen[rows]),

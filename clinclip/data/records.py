@@ -204,7 +204,7 @@ def refuse_absent(edits: Edits | None, kinds: Sequence[str], where: str) -> None
             stored = {"negate": " with --negations 4", "omit": ""}.get(kind, " with --swaps 1")
             raise ManifestError(
                 f"{where}: no report of the training split (and data.views) has a twin of kind {kind}, which "
-                "data.negations and data.edits ask for. Set data.negations=0, give other kinds in data.edits, or "
+                "data.twins and data.edits ask for. Set data.twins=0, give other kinds in data.edits, or "
                 f"prepare reports that have positive findings{stored}"
             )
 

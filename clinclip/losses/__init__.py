@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clinclip.losses.base import Hooked, LossTerm
-    from clinclip.losses.candidates import CandidateSource, NegatedReports
+    from clinclip.losses.candidates import CandidateSource, EditedReports
     from clinclip.losses.consistency import CyclicConsistency
     from clinclip.losses.contrastive import Contrastive
     from clinclip.losses.engine.columns import ExtraColumns, OwnColumns, SharedColumns
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # module -> public names that it defines
 _MODULES = {
     "base": ("Hooked", "LossTerm"),
-    "candidates": ("CandidateSource", "NegatedReports"),
+    "candidates": ("CandidateSource", "EditedReports"),
     "engine.columns": ("ExtraColumns", "OwnColumns", "SharedColumns"),
     "consistency": ("CyclicConsistency",),
     "contrastive": ("Contrastive",),
@@ -52,6 +52,7 @@ __all__ = [
     "CorrelationPrior",
     "CosineRamp",
     "CyclicConsistency",
+    "EditedReports",
     "ExtraColumns",
     "Factor",
     "FixedGate",
@@ -64,7 +65,6 @@ __all__ = [
     "LinearRamp",
     "LossTerm",
     "MultiPositive",
-    "NegatedReports",
     "NegationHardNegatives",
     "NeighboursGate",
     "OwnColumns",

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 PROVIDERS: dict[str, str] = {
     "embeddings.image": "the image encoder (model.image_encoder)",
     "embeddings.text": "the text encoder (model.text_encoder)",
-    "embeddings.negated": "data.negations >= 1 together with a text encoder",
+    "embeddings.twins": "data.twins >= 1 together with a text encoder",
     "embeddings.graph": "a graph encoder (model.graph_encoder) together with data.graphs=true",
     "embeddings.text_features": "a text encoder (model.text_encoder)",
     "embeddings.logit_bias": "model.init_logit_bias (a number, e.g. -10)",
     "batch.labels": "data.labels ('table' or 'read')",
     "batch.text_labels": "a manifest prepared with reading switched on (clinclip prepare, the default)",
-    "batch.negated": "data.negations >= 1",
+    "batch.twins": "data.twins >= 1",
     "batch.graph": "data.graphs=true",
     "batch.frozen_text": "data.frozen_text (an embedding file written by clinclip embed)",
     "batch.patient": "any manifest",
@@ -112,7 +112,7 @@ def zero_loss(embeddings: Embeddings) -> Tensor:
     """A zero connected to every embedding, so that backward and DDP work when nothing in the batch applies."""
     return connected_zero(
         *(embeddings.image, embeddings.text, embeddings.logit_scale),
-        *(embeddings.negated, embeddings.graph, embeddings.logit_bias),
+        *(embeddings.twins, embeddings.graph, embeddings.logit_bias),
     )
 
 

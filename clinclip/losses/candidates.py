@@ -37,23 +37,23 @@ class CandidateSource(Hooked, ABC):
         """
 
 
-class NegatedReports(CandidateSource):
-    """Negated reports as hard negatives: the same report with one finding denied (``data.edits``: left out, or wrong).
+class EditedReports(CandidateSource):
+    """Edited reports (twins) as hard negatives: the same report with one finding denied, left out or stated wrongly.
 
     An edited report of patient j can be a *true* description of patient i (a sole finding denied makes a normal study).
     With ``columns="all"`` such pairs are masked: those in which the labels re-derived from the edited report equal the
-    labels of i's report. The own negated report always counts where there is one.
+    labels of i's report. The own edited report always counts where there is one.
 
     Requirements:
-        1. ``data.negations >= 1``; more than one gives several columns a report, and ``data.edits`` other kinds of
-           twins: a finding left out, or stated with the wrong side, severity or name.
+        1. ``data.twins >= 1``; more than one gives several columns a report. ``data.edits`` says which kinds: a finding
+           denied (the default), left out, or stated with the wrong side, severity or name.
 
     Relations:
         - :class:`clinclip.losses.NegationHardNegatives` uses the same reports as a term of its own.
         - ``columns="all"`` without soft targets is NegCLIP's loss.
 
     Args:
-        columns: "own" lets each image see the negated twins of its own report, "all" those of the whole global batch.
+        columns: "own" lets each image see the twins of its own report, "all" those of the whole global batch.
         encoding: labels are compared in this encoding, see :class:`clinclip.losses.ClinicalSimilarity`.
         labels: labels of the original report: "text" as read from it by the reader that also read the edited report,
             "batch" from the data module's label source.
@@ -72,29 +72,29 @@ class NegatedReports(CandidateSource):
         self.kind = check_choice(self, "columns", columns, ("own", "all"))
         self.encoding = check_choice(self, "encoding", encoding, tuple(ENCODINGS))
         self.labels = check_choice(self, "labels", labels, ("text", "batch"))
-        requires = {"embeddings.negated", "batch.negated"}
+        requires = {"embeddings.twins", "batch.twins"}
         if columns == "all":
             requires.add("batch.text_labels" if labels == "text" else "batch.labels")
         self.requires = frozenset(requires)
 
     def columns(self, embeddings: Embeddings, batch: Batch, shard: Shard) -> ExtraColumns:
-        assert embeddings.negated is not None and batch.negated is not None  # checked through `requires`
-        negated = embeddings.negated.to(compute_dtype(embeddings.image))
-        valid = batch.negated.valid
+        assert embeddings.twins is not None and batch.twins is not None  # checked through `requires`
+        twins = embeddings.twins.to(compute_dtype(embeddings.image))
+        valid = batch.twins.valid
         usable = shard.all_reduce(valid.any(1).sum())
-        twins = torch.einsum("nd,nkd->nk", embeddings.image.detach().to(negated.dtype), negated.detach())
+        cosines = torch.einsum("nd,nkd->nk", embeddings.image.detach().to(twins.dtype), twins.detach())
         logs: dict[str, Tensor | float] = {
-            "usable_negatives": usable,
+            "usable_twins": usable,
         }
         if valid.any():
-            logs["negated_similarity"] = twins[valid].mean()
+            logs["twin_similarity"] = cosines[valid].mean()
         if self.kind == "own":
-            return ExtraColumns(own=(OwnColumns(negated, valid),), logs=logs)
+            return ExtraColumns(own=(OwnColumns(twins, valid),), logs=logs)
         copies = valid.shape[1]
         everywhere = shard.gather(valid).flatten().nonzero()[:, 0]
-        columns = shard.gather_with_grad(negated).flatten(0, 1)[everywhere]
+        columns = shard.gather_with_grad(twins).flatten(0, 1)[everywhere]
         states = shard.gather(batch.text_labels if self.labels == "text" else batch.labels)
-        edited = shard.gather(batch.negated.labels).flatten(0, 1)[everywhere]
+        edited = shard.gather(batch.twins.labels).flatten(0, 1)[everywhere]
         _, (rows, cols) = label_classes(encode_labels(states, self.encoding), encode_labels(edited, self.encoding))
         mask = LabelMask(rows[shard.here], cols, everywhere // copies, shard.offset)
         return ExtraColumns(shared=(SharedColumns(columns, mask),), logs=logs)

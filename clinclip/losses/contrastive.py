@@ -39,13 +39,13 @@ class Contrastive(LossTerm):
 
     Logs:
         - ``scale``, ``positive_similarity`` and ``negative_similarity`` (mean cosine of pairs and of other combinations
-          of a process's rows, then the mean over processes); what the candidates say (``usable_negatives``,
-          ``negated_similarity``) and what the targets say (``pair_share``, ``target_entropy``, ``mix``,
+          of a process's rows, then the mean over processes); what the candidates say (``usable_twins``,
+          ``twin_similarity``) and what the targets say (``pair_share``, ``target_entropy``, ``mix``,
           ``threshold_<source>``).
 
     Relations:
         - no targets, no candidates: CLIP / InfoNCE; ``criterion="sigmoid"``: SigLIP.
-        - ``candidates: NegatedReports(columns="all")``: NegCLIP; "own": the negation-aware loss of clinclip.
+        - ``candidates: EditedReports(columns="all")``: NegCLIP; "own": the negation-aware loss of clinclip.
 
     Args:
         weight: factor of this term in the total.

@@ -25,7 +25,7 @@ class GraphAlignment(LossTerm):
 
     ``L_g`` is the mean over the streams; each stream is the mean of its two directions. Studies with an empty graph are
     left out: their rows and columns are dropped, the targets are renormalised over the rest, and the sum is divided by
-    the number kept in the *global* batch. No negated columns. Negatives are gathered from all processes.
+    the number kept in the *global* batch. No columns of edited reports. Negatives are gathered from all processes.
 
     Inputs:
         - ``embeddings.graph``, ``embeddings.graph_valid`` and, by stream, ``embeddings.image``, ``embeddings.text``.

@@ -1,4 +1,4 @@
-"""The report against its negated twins, as a term of its own."""
+"""The report against its twins, as a term of its own."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from clinclip.types import Batch, Embeddings, LossOutput
 
 
 class NegationHardNegatives(LossTerm):
-    """Each image must prefer its report to the negated twins of that report.
+    """Each image must prefer its report to the twins of that report: by default its negations.
 
     ``- mean_i log( exp(s v_i.t_i) / (exp(s v_i.t_i) + sum_k exp(s v_i.u_ik + margin)) )`` over the studies of the
-    global batch that have at least one negated report; 0 if there are none. One direction (image -> text); targets are
+    global batch that have at least one twin; 0 if there are none. One direction (image -> text); targets are
     one-hot; there are no negatives of other studies, so nothing is gathered but a count.
 
     Inputs:
-        - ``embeddings.image``, ``embeddings.text``, ``embeddings.negated``, ``batch.negated.valid``.
+        - ``embeddings.image``, ``embeddings.text``, ``embeddings.twins``, ``batch.twins.valid``.
 
     Requirements:
-        1. ``data.negations >= 1``; ``data.edits`` chooses which twins these are.
+        1. ``data.twins >= 1``; ``data.edits`` chooses which twins these are.
 
     Logs:
-        - ``usable_negatives`` (studies of the global batch) and ``scale``; of this process's rows
-          ``positive_similarity``, ``negated_similarity``, ``margin`` (report less best twin, in cosine) and
+        - ``usable_twins`` (studies of the global batch) and ``scale``; of this process's rows
+          ``positive_similarity``, ``twin_similarity``, ``margin`` (report less best twin, in cosine) and
           ``accuracy`` (share of reports that win; ties count half).
 
     Relations:
-        - :class:`clinclip.losses.NegatedReports` puts the same reports into the denominator of the contrastive loss.
+        - :class:`clinclip.losses.EditedReports` puts the same reports into the denominator of the contrastive loss.
 
     Args:
         weight: factor of this term in the total.
         schedule: multiplies the weight over training.
-        margin: added to the logits of the negated reports, in logits (scale x cosine).
+        margin: added to the logits of the twins, in logits (scale x cosine).
         temperature: fixed temperature; null uses the model's learned logit scale.
     """
 
@@ -46,7 +46,7 @@ class NegationHardNegatives(LossTerm):
         "Ko, H. & Park, C. M. Bringing CLIP to the Clinic: Dynamic Soft Labels and Negation-Aware Learning for Medical "
         "Analysis. CVPR 2025."
     )
-    requires = frozenset({"embeddings.image", "embeddings.text", "embeddings.negated", "batch.negated"})
+    requires = frozenset({"embeddings.image", "embeddings.text", "embeddings.twins", "batch.twins"})
 
     def __init__(
         self,
@@ -62,39 +62,39 @@ class NegationHardNegatives(LossTerm):
 
     def compute(self, embeddings: Embeddings, batch: Batch, targets: Targets | None) -> LossOutput:
         """The loss of this process's rows."""
-        assert embeddings.negated is not None and batch.negated is not None  # checked through `requires`
+        assert embeddings.twins is not None and batch.twins is not None  # checked through `requires`
         dtype, device = compute_dtype(embeddings.image), embeddings.image.device
-        valid = batch.negated.valid
+        valid = batch.twins.valid
         keep = valid.any(1)
         usable = Shard.of(int(keep.sum()), device)
         zero = zero_loss(embeddings)
-        logs: dict[str, Tensor | float] = {"usable_negatives": float(usable.total)}
+        logs: dict[str, Tensor | float] = {"usable_twins": float(usable.total)}
         if usable.total == 0:
             return LossOutput(zero, logs)
         with torch.autocast(device.type, enabled=False):
-            x, y, u = (e.to(dtype)[keep] for e in (embeddings.image, embeddings.text, embeddings.negated))
+            x, y, u = (e.to(dtype)[keep] for e in (embeddings.image, embeddings.text, embeddings.twins))
             scale = embeddings.logit_scale.to(dtype)
             if self.temperature is not None:
                 scale = torch.full_like(scale, 1 / self.temperature)
             positive = (x * y).sum(1)
-            negated = torch.einsum("nd,nkd->nk", x, u)
+            twins = torch.einsum("nd,nkd->nk", x, u)
             # log(1 + sum exp(gap)): no difference of large numbers
-            gap = (scale * (negated - positive[:, None]) + self.margin).masked_fill(~valid[keep], -torch.inf)
+            gap = (scale * (twins - positive[:, None]) + self.margin).masked_fill(~valid[keep], -torch.inf)
             loss = torch.cat([torch.zeros_like(gap[:, :1]), gap], 1).logsumexp(1)
             value = loss.sum() * usable.value_factor + zero
         logs["scale"] = scale.detach()
         if len(x):
-            logs.update(_described(positive.detach(), negated.detach(), valid[keep]))
+            logs.update(_described(positive.detach(), twins.detach(), valid[keep]))
         return LossOutput(value, logs)
 
 
-def _described(positive: Tensor, negated: Tensor, valid: Tensor) -> dict[str, Tensor]:
+def _described(positive: Tensor, twins: Tensor, valid: Tensor) -> dict[str, Tensor]:
     """Mean cosines with the report (n,) and with its valid twins (n, K), and how often the report wins."""
-    best = negated.masked_fill(~valid, -torch.inf).amax(1)
+    best = twins.masked_fill(~valid, -torch.inf).amax(1)
     won = (positive > best).to(positive) + 0.5 * (positive == best).to(positive)
     return {
         "positive_similarity": positive.mean(),
-        "negated_similarity": negated[valid].mean(),
+        "twin_similarity": twins[valid].mean(),
         "accuracy": won.mean(),
         "margin": (positive - best).mean(),
     }

@@ -12,7 +12,7 @@ from clinclip.errors import CheckpointError, ConfigError
 from clinclip.models.graph_encoder import GraphEncoder
 from clinclip.models.image_encoder import ImageEncoder
 from clinclip.models.text_encoder import TextEncoder
-from clinclip.types import Batch, Embeddings, NegationBatch, TextBatch
+from clinclip.types import Batch, Embeddings, TextBatch, TwinBatch
 
 
 class DualEncoder(nn.Module):
@@ -80,7 +80,7 @@ class DualEncoder(nn.Module):
         """Tokens (B, T) -> unit vectors (B, D)."""
         return _unit(self.text_projection(self.text_encoder(text).pooled))
 
-    def encode_edited(self, edited: NegationBatch) -> Tensor:
+    def encode_edited(self, edited: TwinBatch) -> Tensor:
         """Edited reports (B, K, T) -> unit vectors (B, K, D); zeros where not valid, at no cost."""
         valid = edited.valid
         flat = valid.reshape(-1).nonzero().squeeze(1)
@@ -92,7 +92,7 @@ class DualEncoder(nn.Module):
         return out.reshape(*valid.shape, self.embed_dim)
 
     def forward(self, batch: Batch) -> Embeddings:
-        """Embed a batch: image, text, and what the batch carries of negated reports and graphs."""
+        """Embed a batch: image, text, and what the batch carries of edited reports and graphs."""
         text = self.text_encoder(batch.text)
         graph = graph_valid = None
         if self.graph_encoder is not None and self.graph_projection is not None and batch.graph is not None:
@@ -103,7 +103,7 @@ class DualEncoder(nn.Module):
             text=_unit(self.text_projection(text.pooled)),
             logit_scale=self.logit_scale,
             logit_bias=self.logit_bias,
-            negated=self.encode_edited(batch.negated) if batch.negated is not None else None,
+            twins=self.encode_edited(batch.twins) if batch.twins is not None else None,
             graph=graph,
             graph_valid=graph_valid,
             text_features=text.pooled,

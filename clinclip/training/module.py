@@ -401,10 +401,10 @@ def _float(value: Tensor | float) -> Tensor | float:
 
 def _absent(model: DualEncoder, datamodule: Any) -> set[str]:
     """Requirements that are known at set-up not to be met; other data modules are checked on the first batch."""
-    switches = {"batch.negated": "negations", "batch.graph": "graphs", "batch.frozen_text": "frozen_text"}
+    switches = {"batch.twins": "twins", "batch.graph": "graphs", "batch.frozen_text": "frozen_text"}
     absent = {k for k, name in switches.items() if hasattr(datamodule, name) and not getattr(datamodule, name)}
-    if "batch.negated" in absent:
-        absent.add("embeddings.negated")
+    if "batch.twins" in absent:
+        absent.add("embeddings.twins")
     if model.graph_encoder is None or "batch.graph" in absent:
         absent.add("embeddings.graph")
     if model.logit_bias is None:

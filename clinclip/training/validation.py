@@ -18,7 +18,7 @@ from clinclip.metrics.retrieval import retrieval_metrics
 from clinclip.metrics.zero_shot import ensemble, zero_shot_margins
 from clinclip.models.dual_encoder import DualEncoder
 from clinclip.text.prompts import PromptSet
-from clinclip.types import Batch, NegationBatch
+from clinclip.types import Batch, TwinBatch
 
 #: the CXR-Align numbers that are worth a curve
 ALIGN = (
@@ -59,7 +59,7 @@ class SplitMetrics:
             "text_hash": batch.text_hash,
             "labels": batch.labels,
         }
-        for name, edited in (("negated", batch.negated), ("omitted", batch.omitted)):
+        for name, edited in (("negated", batch.twins), ("omitted", batch.omitted)):
             if edited is not None:
                 row |= _edited(name, model, edited)
         self._rows.append({k: v.detach().to("cpu").numpy() for k, v in row.items()})
@@ -103,7 +103,7 @@ class SplitMetrics:
         return {"zero_shot/auroc_macro": scores.macro, "zero_shot/findings": float(scores.defined)}
 
 
-def _edited(name: str, model: DualEncoder, edited: NegationBatch) -> dict[str, Tensor]:
+def _edited(name: str, model: DualEncoder, edited: TwinBatch) -> dict[str, Tensor]:
     return {
         name: model.encode_edited(edited),
         f"{name}_valid": edited.valid,

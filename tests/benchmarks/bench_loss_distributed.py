@@ -102,7 +102,7 @@ def worker(out: str) -> None:
     torch.set_num_threads(1)
     rank = int(os.environ["RANK"])
     dist.init_process_group("gloo")
-    batch = random_batch(N // WORLD, negations=0, graphs=False, image_size=1)
+    batch = random_batch(N // WORLD, twins=0, graphs=False, image_size=1)
     term = Contrastive()
     peer = ClipLoss(local_loss=True, gather_with_grad=True, cache_labels=True, rank=rank, world_size=WORLD)
     found = []

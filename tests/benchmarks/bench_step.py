@@ -23,9 +23,9 @@ from torch.utils.data import DataLoader
 from clinclip.losses import (
     ClinicalSimilarity,
     Contrastive,
+    EditedReports,
     GraphAlignment,
     GraphSimilarity,
-    NegatedReports,
     SoftTargets,
     TextSimilarity,
 )
@@ -52,7 +52,7 @@ def module() -> ClinClipModule:
     )
     sources = {"text": TextSimilarity(), "clinical": ClinicalSimilarity(), "graph": GraphSimilarity()}
     losses = {
-        "contrastive": Contrastive(targets="default", candidates=NegatedReports()),
+        "contrastive": Contrastive(targets="default", candidates=EditedReports()),
         "graph": GraphAlignment(weight=0.5, targets="default"),
     }
     return ClinClipModule(

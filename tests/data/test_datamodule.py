@@ -47,7 +47,7 @@ def equal(a: Any, b: Any) -> bool:
 
 
 def test_what_is_in_a_batch(manifest_dir: Path) -> None:
-    data = module(manifest_dir, negations=2, graphs=True)
+    data = module(manifest_dir, twins=2, graphs=True)
     data.prepare_data()
     data.setup("fit")
     batch = epoch(data)[0]
@@ -56,8 +56,8 @@ def test_what_is_in_a_batch(manifest_dir: Path) -> None:
     assert batch.text.token_ids.shape == batch.text.mask.shape
     assert batch.text.mask.any(dim=0).all(), "padded to the longest text only"
     assert batch.labels.dtype == torch.int8
-    assert batch.negated is not None
-    assert batch.negated.text.token_ids.shape[:2] == (4, 2)
+    assert batch.twins is not None
+    assert batch.twins.text.token_ids.shape[:2] == (4, 2)
     assert batch.graph is not None
     assert batch.graph.mask.any()
     assert batch.omitted is None
@@ -70,29 +70,29 @@ def test_what_is_in_a_batch(manifest_dir: Path) -> None:
         assert batch.labels[i].tolist() == [row[f"table_{f.lower().replace(' ', '_')}"] for f in FINDINGS]
         assert batch.text_labels[i].tolist() == [row[f"read_{f.lower().replace(' ', '_')}"] for f in FINDINGS]
     # an edited twin says the opposite of its report about one finding
-    where = batch.negated.valid.nonzero()
+    where = batch.twins.valid.nonzero()
     assert len(where)
     for i, k in where.tolist():
-        finding = int(batch.negated.finding[i, k])
-        assert batch.negated.labels[i, k, finding] == 0
+        finding = int(batch.twins.finding[i, k])
+        assert batch.twins.labels[i, k, finding] == 0
         assert batch.text_labels[i, finding] == 1
-    assert (batch.negated.finding[~batch.negated.valid] == -1).all()
+    assert (batch.twins.finding[~batch.twins.valid] == -1).all()
 
 
 def test_evaluation_sees_each_image_once_with_twins(manifest_dir: Path) -> None:
-    data = module(manifest_dir, negations=1)
+    data = module(manifest_dir, twins=1)
     data.setup("fit")
     batches = list(data.val_dataloader())
     samples = torch.cat([b.sample for b in batches]).tolist()
     frame = Manifest.load(manifest_dir).frame
     assert sorted(samples) == np.flatnonzero(frame["split"] == "validate").tolist()
     for batch in batches:
-        assert batch.negated is not None
+        assert batch.twins is not None
         assert batch.omitted is not None
-        assert batch.negated.text.token_ids.shape[1] == 1
-        both = batch.negated.valid & batch.omitted.valid
-        assert (batch.negated.finding[both] == batch.omitted.finding[both]).all()
-    assert any(b.negated.valid.any() for b in batches if b.negated is not None)
+        assert batch.twins.text.token_ids.shape[1] == 1
+        both = batch.twins.valid & batch.omitted.valid
+        assert (batch.twins.finding[both] == batch.omitted.finding[both]).all()
+    assert any(b.twins.valid.any() for b in batches if b.twins is not None)
 
 
 def test_one_image_a_study_and_a_new_order_every_epoch(manifest_dir: Path) -> None:
@@ -115,8 +115,8 @@ def test_one_image_a_study_and_a_new_order_every_epoch(manifest_dir: Path) -> No
 
 @pytest.mark.parametrize("augment", ["full", "crop"])
 def test_batches_do_not_depend_on_workers(manifest_dir: Path, augment: str) -> None:
-    alone = module(manifest_dir, negations=2, graphs=True, augment=augment)
-    pool = module(manifest_dir, negations=2, graphs=True, augment=augment, num_workers=2)
+    alone = module(manifest_dir, twins=2, graphs=True, augment=augment)
+    pool = module(manifest_dir, twins=2, graphs=True, augment=augment, num_workers=2)
     for data in (alone, pool):
         data.setup("fit")
     loader = pool.train_dataloader()
@@ -201,8 +201,8 @@ def test_sections(manifest_dir: Path) -> None:
     row = frame.index[frame["impression"] == "No acute cardiopulmonary process."][0]
     picked = [b.text_labels[i] for e in range(6) for b in epoch(data, e) for i, s in enumerate(b.sample) if s == row]
     assert {int(labels[FINDINGS.index("Pneumothorax")]) for labels in picked} <= {0, -2}
-    with pytest.raises(ConfigError, match=r"sections='sample' together with data\.negations=1"):
-        module(manifest_dir, sections="sample", negations=1)
+    with pytest.raises(ConfigError, match=r"sections='sample' together with data\.twins=1"):
+        module(manifest_dir, sections="sample", twins=1)
 
 
 def test_labels(manifest_dir: Path, tmp_path: Path) -> None:
@@ -227,14 +227,14 @@ def test_labels(manifest_dir: Path, tmp_path: Path) -> None:
 
 
 def test_truncated_twins_and_graphs_are_left_out(manifest_dir: Path) -> None:
-    data = module(manifest_dir, max_tokens=4, negations=2, graphs=True)
+    data = module(manifest_dir, max_tokens=4, twins=2, graphs=True)
     data.setup("fit")
     for batch in epoch(data):
         assert batch.text.token_ids.shape[1] <= 4
-        assert batch.negated is not None
+        assert batch.twins is not None
         assert batch.graph is not None
-        for i, k in batch.negated.valid.nonzero().tolist():
-            assert not torch.equal(batch.negated.text.token_ids[i, k], batch.text.token_ids[i])
+        for i, k in batch.twins.valid.nonzero().tolist():
+            assert not torch.equal(batch.twins.text.token_ids[i, k], batch.text.token_ids[i])
         assert batch.graph.dropped.sum() > 0
         assert (batch.graph.span_end <= 4).all()
 
@@ -307,10 +307,10 @@ def twins_of(data: CXRDataModule, epochs: int = 1) -> list[tuple[int, int, tuple
     found = []
     for number in range(epochs):
         for batch in epoch(data, number):
-            assert batch.negated is not None
-            for i, k in batch.negated.valid.nonzero().tolist():
-                ids = batch.negated.text.token_ids[i, k][batch.negated.text.mask[i, k]].tolist()
-                found.append((int(batch.sample[i]), int(batch.negated.finding[i, k]), tuple(ids), number))
+            assert batch.twins is not None
+            for i, k in batch.twins.valid.nonzero().tolist():
+                ids = batch.twins.text.token_ids[i, k][batch.twins.text.mask[i, k]].tolist()
+                found.append((int(batch.sample[i]), int(batch.twins.finding[i, k]), tuple(ids), number))
     return found
 
 
@@ -324,7 +324,7 @@ def test_every_kind_of_twin_reaches_training(manifest_dir: Path) -> None:
         ("swap_severity", "swaps"),
         ("swap_finding", "swaps"),
     ):
-        data = module(manifest_dir, negations=8, edits=[kind], sampling="image", batch_size=2)
+        data = module(manifest_dir, twins=8, edits=[kind], sampling="image", batch_size=2)
         data.setup("fit")
         tokenizer = data.tokenizer_
         assert tokenizer is not None
@@ -343,7 +343,7 @@ def test_kinds_take_turns_and_the_draw_is_new_each_epoch(manifest_dir: Path) -> 
     """A report has up to four negated twins and one of each other kind; one twin a step must still show all kinds."""
     frame = Manifest.load(manifest_dir).frame
     edits = ["swap_side", "negate", "swap_severity"]
-    data = module(manifest_dir, negations=1, edits=edits, sampling="image", batch_size=2)
+    data = module(manifest_dir, twins=1, edits=edits, sampling="image", batch_size=2)
     data.setup("fit")
     tokenizer = data.tokenizer_
     assert tokenizer is not None
@@ -358,7 +358,7 @@ def test_kinds_take_turns_and_the_draw_is_new_each_epoch(manifest_dir: Path) -> 
     assert set(drawn) == set(edits)
     # each kind of a report with the same chance: 1/2 or 1/3 for a side, never the 1/5 of one twin among five
     assert 0.28 < drawn["swap_side"] / drawn.total() < 0.55
-    three = module(manifest_dir, negations=3, edits=edits, sampling="image", batch_size=2)
+    three = module(manifest_dir, twins=3, edits=edits, sampling="image", batch_size=2)
     three.setup("fit")
     by_row: dict[tuple[int, int], list[str]] = {}
     for row, _, ids, number in twins_of(three, epochs=2):
@@ -376,12 +376,12 @@ def test_a_kind_that_no_report_has_is_refused(manifest_dir: Path, tmp_path: Path
     copy = tmp_path / "m"
     shutil.copytree(manifest_dir / "images", copy / "images")
     save(copy, manifest.frame.assign(swaps="[]"), header, {"swaps": 0})
-    module(copy, negations=1).setup("fit")
+    module(copy, twins=1).setup("fit")
     with pytest.raises(ManifestError, match=r"kind swap_side, which .* other kinds in data\.edits.*--swaps 1"):
-        module(copy, negations=1, edits=["negate", "swap_side"]).setup("fit")
-    module(copy, manifest_dir, negations=1, edits=["swap_side"]).setup("fit")  # of several, one that has some is enough
+        module(copy, twins=1, edits=["negate", "swap_side"]).setup("fit")
+    module(copy, manifest_dir, twins=1, edits=["swap_side"]).setup("fit")  # of several, one that has some is enough
     # nothing is trained: a checkpoint can be judged on it
-    judged = module(copy, negations=1, edits=["swap_side"], cache_tokens=True)
+    judged = module(copy, twins=1, edits=["swap_side"], cache_tokens=True)
     judged.prepare_data()
     judged.setup("validate")
     assert len(judged.dataset("validate"))
@@ -393,10 +393,10 @@ def test_a_kind_that_no_report_has_is_refused(manifest_dir: Path, tmp_path: Path
         ({"labels": "guess"}, r"data\.labels='guess': allowed are auto, table, read"),
         ({"sampling": "patient"}, r"data\.sampling='patient'"),
         ({"batch_size": 0}, r"data\.batch_size=0"),
-        ({"negations": -1}, r"data\.negations=-1"),
-        ({"negations": 1, "edits": ["swap"]}, r"data\.edits='swap': allowed are negate, omit, swap_side"),
-        ({"negations": 0, "edits": ["omit"]}, r"data\.edits=\['omit'\] with data\.negations=0"),
-        ({"negations": 1, "edits": []}, r"data\.edits=\[\]: give at least one of negate, omit"),
+        ({"twins": -1}, r"data\.twins=-1"),
+        ({"twins": 1, "edits": ["swap"]}, r"data\.edits='swap': allowed are negate, omit, swap_side"),
+        ({"twins": 0, "edits": ["omit"]}, r"data\.edits=\['omit'\] with data\.twins=0"),
+        ({"twins": 1, "edits": []}, r"data\.edits=\[\]: give at least one of negate, omit"),
         ({"weights": [1.0, 2.0]}, r"data\.weights=\[1\.0, 2\.0\]"),
         ({"augmentation": {"flip": 0.5}}, r"data\.augmentation=.*flip"),
         ({"batch_size": 500}, r"fewer than one global batch of 500 x 1"),

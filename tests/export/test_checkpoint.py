@@ -51,7 +51,7 @@ def test_a_loaded_model_computes_the_same(tmp_path) -> None:
     loaded = load_model(path)
     batch = random_batch(size=4)
     ours, theirs = loaded.model(batch), model(batch)
-    for name in ("image", "text", "graph", "negated", "logit_scale", "logit_bias"):
+    for name in ("image", "text", "graph", "twins", "logit_scale", "logit_bias"):
         assert torch.equal(getattr(ours, name), getattr(theirs, name)), name
     assert not loaded.model.training
     assert not any(p.requires_grad for p in loaded.model.parameters())

@@ -57,8 +57,8 @@ CASES: dict[str, tuple[dict[str, TargetSource], str, bool]] = {
 }
 CANDIDATES = {
     "none": None,
-    "own": losses.NegatedReports(columns="own"),
-    "all": losses.NegatedReports(columns="all"),
+    "own": losses.EditedReports(columns="own"),
+    "all": losses.EditedReports(columns="all"),
 }
 
 
@@ -69,12 +69,12 @@ def problem(
     dtype: torch.dtype = torch.float64,
     scale: float = 7.0,
     bias: float | None = -1.5,
-    negations: int = 2,
+    twins: int = 2,
     **options: float,
 ) -> tuple[Batch, Embeddings]:
     """A batch with repeated labels, texts, patients and graphs, and embeddings that are leaves with gradient."""
-    options = {"duplicates": 0.35, "empty_graphs": 0.3, "negatable": 0.7, **options}
-    batch = random_batch(size, seed, negations=negations, frozen_text=6, **options)  # type: ignore[arg-type]
+    options = {"duplicates": 0.35, "empty_graphs": 0.3, "editable": 0.7, **options}
+    batch = random_batch(size, seed, twins=twins, frozen_text=6, **options)  # type: ignore[arg-type]
     assert batch.frozen_text is not None
     table = batch.labels.clone()
     table[-1] = batch.labels[0]  # the table does not always agree with the text
@@ -85,7 +85,7 @@ def problem(
 
 def leaves(e: Embeddings) -> dict[str, Tensor]:
     """What can receive a gradient."""
-    names = ("image", "text", "negated", "graph", "logit_scale", "logit_bias")
+    names = ("image", "text", "twins", "graph", "logit_scale", "logit_bias")
     return {k: getattr(e, k) for k in names if getattr(e, k) is not None}
 
 

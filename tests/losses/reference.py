@@ -210,19 +210,19 @@ def one_hot(n: int) -> Soft:
     return Soft(eye, eye, eye)
 
 
-def negated_columns(e: Embeddings, b: Batch, kind: str, encoding: str = "positive") -> list[list[Tensor]]:
+def twin_columns(e: Embeddings, b: Batch, kind: str, encoding: str = "positive") -> list[list[Tensor]]:
     """The extra columns of each row."""
-    assert e.negated is not None and b.negated is not None
-    n, copies = b.negated.valid.shape
+    assert e.twins is not None and b.twins is not None
+    n, copies = b.twins.valid.shape
     c = encode(b.text_labels, encoding)
     found: list[list[Tensor]] = [[] for _ in range(n)]
     for i in range(n):
         for j in range(n):
-            edited = encode(b.negated.labels[j], encoding)
+            edited = encode(b.twins.labels[j], encoding)
             for k in range(copies):
                 seen = i == j or (kind == "all" and edited[k] != c[i])
-                if bool(b.negated.valid[j, k]) and seen:
-                    found[i].append(e.negated[j, k])
+                if bool(b.twins.valid[j, k]) and seen:
+                    found[i].append(e.twins[j, k])
     return found
 
 

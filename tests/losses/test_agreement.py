@@ -43,7 +43,7 @@ def slow(
     batch, e, sources: dict[str, TargetSource], form: str, normalize: bool, candidates: str, criterion: str
 ) -> tuple[Tensor, dict[str, Tensor]]:
     targets = reference.soft_targets(sources, e, batch, MIX, form, normalize)
-    extra = None if candidates == "none" else reference.negated_columns(e, batch, candidates)
+    extra = None if candidates == "none" else reference.twin_columns(e, batch, candidates)
     if criterion == "softmax":
         value = reference.softmax_loss(e.image, e.text, e.logit_scale, targets, extra, (0.75, 0.25))
     else:
@@ -80,13 +80,13 @@ def test_one_graph_stream(stream: str) -> None:
 @pytest.mark.parametrize("engine", ["dense", "tiled"])
 @pytest.mark.parametrize("encoding", ["positive", "signed", "u_zeros", "u_ones"])
 def test_false_negatives_by_encoding(encoding: str, engine: str) -> None:
-    batch, e = problem(size=9, seed=5, negations=3)
+    batch, e = problem(size=9, seed=5, twins=3)
     term = losses.Contrastive(
-        candidates=losses.NegatedReports(columns="all", encoding=encoding),  # type: ignore[arg-type]
+        candidates=losses.EditedReports(columns="all", encoding=encoding),  # type: ignore[arg-type]
         engine=engine,  # type: ignore[arg-type]
         tile=4,
     )
-    extra = reference.negated_columns(e, batch, "all", encoding)
+    extra = reference.twin_columns(e, batch, "all", encoding)
     value = reference.softmax_loss(e.image, e.text, e.logit_scale, reference.one_hot(9), extra)
     assert_close(loss_of(term, batch, e), (value, gradients(value, e)))
 
@@ -97,7 +97,7 @@ def test_several_candidate_sources_add_up(engine: str) -> None:
     extra = [
         own + every
         for own, every in zip(
-            reference.negated_columns(e, batch, "own"), reference.negated_columns(e, batch, "all"), strict=True
+            reference.twin_columns(e, batch, "own"), reference.twin_columns(e, batch, "all"), strict=True
         )
     ]
     value = reference.softmax_loss(e.image, e.text, e.logit_scale, reference.one_hot(7), extra)

@@ -30,7 +30,7 @@ def vectors(rows: list[list[float]]) -> Tensor:
 
 def batch_of(size: int, labels: list[dict[int, int]] | None = None, table: list[dict[int, int]] | None = None) -> Batch:
     """Studies of which only the named label states are mentioned."""
-    batch = random_batch(size, negations=1, graphs=True, negatable=1.0, empty_graphs=0.0)
+    batch = random_batch(size, twins=1, graphs=True, editable=1.0, empty_graphs=0.0)
 
     def states(rows: list[dict[int, int]] | None) -> Tensor:
         out = torch.full((size, 14), -2, dtype=torch.int8)
@@ -275,12 +275,12 @@ def test_linear_and_matrix_factors() -> None:
 # --- losses -----------------------------------------------------------------------------------------------------------
 
 
-def square(negated: list[list[float]]) -> tuple[Batch, Embeddings]:
+def square(twins: list[list[float]]) -> tuple[Batch, Embeddings]:
     """Two studies whose images and reports fit exactly, scale ln 3: logits ln 3 on the pair, 0 elsewhere."""
     batch = batch_of(2)
     e = embeddings_of(batch, [[1.0, 0.0], [0.0, 1.0]])
     scale = torch.tensor(math.log(3.0), dtype=torch.float64)
-    return batch, replace(e, logit_scale=scale, negated=vectors(negated)[:, None], logit_bias=torch.zeros_like(scale))
+    return batch, replace(e, logit_scale=scale, twins=vectors(twins)[:, None], logit_bias=torch.zeros_like(scale))
 
 
 @pytest.mark.parametrize("engine", ["dense", "tiled"])
@@ -288,27 +288,27 @@ def test_clip_and_its_negations(engine: str) -> None:
     # softmax of (ln 3, 0) is (3 / 4, 1 / 4). A twin that the image fits as its report adds another 3; one that it does
     # not fit adds 1. Row 0 has its twin at cosine 0: 3 / (3 + 1 + 1) = 3 / 5; row 1 at cosine 1: 3 / (3 + 1 + 3)
     batch, e = square([[0.0, 1.0], [0.0, 1.0]])
-    assert batch.negated is not None
+    assert batch.twins is not None
     plain = losses.Contrastive(engine=engine)  # type: ignore[arg-type]
     assert float(plain.compute(e, batch, None).value) == pytest.approx(-math.log(0.75))
-    own = losses.Contrastive(candidates=losses.NegatedReports(), engine=engine, tile=1)  # type: ignore[arg-type]
+    own = losses.Contrastive(candidates=losses.EditedReports(), engine=engine, tile=1)  # type: ignore[arg-type]
     rows = -(math.log(3 / 5) + math.log(3 / 7)) / 2
     assert float(own.compute(e, batch, None).value) == pytest.approx((rows - math.log(0.75)) / 2)
-    summed = losses.Contrastive(i2t_weight=0.75, t2i_weight=0.25, candidates=losses.NegatedReports(), engine=engine)  # type: ignore[arg-type]
+    summed = losses.Contrastive(i2t_weight=0.75, t2i_weight=0.25, candidates=losses.EditedReports(), engine=engine)  # type: ignore[arg-type]
     assert float(summed.compute(e, batch, None).value) == pytest.approx(0.75 * rows - 0.25 * math.log(0.75))
     # all twins: row 0 sees cosines 0 and 0, row 1 sees 1 and 1: 3 / 6 and 3 / 10
-    every = losses.Contrastive(candidates=losses.NegatedReports("all"), engine=engine)  # type: ignore[arg-type]
+    every = losses.Contrastive(candidates=losses.EditedReports("all"), engine=engine)  # type: ignore[arg-type]
     rows = -(math.log(3 / 6) + math.log(3 / 10)) / 2
-    labels = batch.negated.labels.clone().fill_(-2)
+    labels = batch.twins.labels.clone().fill_(-2)
     labels[:, 0, 12] = 1  # twins that say something true of nobody
-    with_labels = replace(batch, negated=replace(batch.negated, labels=labels))
+    with_labels = replace(batch, twins=replace(batch.twins, labels=labels))
     assert float(every.compute(e, with_labels, None).value) == pytest.approx((rows - math.log(0.75)) / 2)
     # the twin of study 1 says what is true of study 0 (edema): masked in row 0 alone, 3 / 5; its own row keeps it
     labels[1, 0] = -2
     labels[1, 0, EDEMA] = 1
     both = replace(
         batch_of(2, [{EDEMA: 1}, {EFFUSION: 1}]),
-        negated=replace(batch.negated, labels=labels, valid=batch.negated.valid),
+        twins=replace(batch.twins, labels=labels, valid=batch.twins.valid),
     )
     rows = -(math.log(3 / 5) + math.log(3 / 10)) / 2
     assert float(every.compute(e, both, None).value) == pytest.approx((rows - math.log(0.75)) / 2)
@@ -317,12 +317,12 @@ def test_clip_and_its_negations(engine: str) -> None:
 def test_a_sole_finding_denied_makes_a_normal_study() -> None:
     # study 0 is normal; study 1 has one finding, and its twin denies it: labels re-derived, No Finding, is true of 0
     batch, e = square([[0.0, 1.0], [1.0, 0.0]])
-    assert batch.negated is not None
+    assert batch.twins is not None
     edited = torch.full((2, 1, 14), -2, dtype=torch.int8)
     edited[1, 0, NORMAL], edited[1, 0, EDEMA] = 1, 0
-    negated = replace(batch.negated, valid=torch.tensor([[False], [True]]), labels=edited)
-    batch = replace(batch_of(2, [{NORMAL: 1}, {EDEMA: 1}]), negated=negated)
-    columns = losses.NegatedReports("all").columns(e, batch, Shard.local(2))
+    twins = replace(batch.twins, valid=torch.tensor([[False], [True]]), labels=edited)
+    batch = replace(batch_of(2, [{NORMAL: 1}, {EDEMA: 1}]), twins=twins)
+    columns = losses.EditedReports("all").columns(e, batch, Shard.local(2))
     allowed = columns.shared[0].allowed
     assert allowed is not None
     assert allowed(slice(0, 2), slice(0, 1)).tolist() == [[False], [True]]
@@ -336,7 +336,7 @@ def test_sigmoid(engine: str) -> None:
     term = losses.Contrastive(criterion="sigmoid", engine=engine)  # type: ignore[arg-type]
     assert float(term.compute(e, batch, None).value) == pytest.approx(math.log(8 / 3))
     # own twins at cosine 0: another log(1 + exp(0)) = ln 2
-    term = losses.Contrastive(criterion="sigmoid", candidates=losses.NegatedReports(), engine=engine)  # type: ignore[arg-type]
+    term = losses.Contrastive(criterion="sigmoid", candidates=losses.EditedReports(), engine=engine)  # type: ignore[arg-type]
     assert float(term.compute(e, batch, None).value) == pytest.approx(math.log(16 / 3))
     # bias ln 2 turns 3 into 6 and 1 into 2: -log(6 / 7) - log(1 / 3)
     biased = replace(e, logit_bias=torch.tensor(math.log(2.0), dtype=torch.float64))
@@ -355,8 +355,8 @@ def test_negation_term() -> None:
     out = losses.NegationHardNegatives(margin=math.log(2)).compute(e, batch, None)
     assert float(out.value) == pytest.approx((math.log(5 / 3) + math.log(3)) / 2)
     # without a twin a study does not count
-    assert batch.negated is not None
-    one = replace(batch, negated=replace(batch.negated, valid=torch.tensor([[True], [False]])))
+    assert batch.twins is not None
+    one = replace(batch, twins=replace(batch.twins, valid=torch.tensor([[True], [False]])))
     assert float(losses.NegationHardNegatives().compute(e, one, None).value) == pytest.approx(math.log(4 / 3))
 
 

@@ -51,7 +51,7 @@ def all_alike(batch: Batch, e: Embeddings) -> tuple[Batch, Embeddings]:
     def first(t: Tensor | None) -> Tensor | None:
         return None if t is None else leaf(t.flatten(0, -2)[:1].expand(*t.shape))
 
-    e = replace(e, **{k: first(getattr(e, k)) for k in ("image", "text", "negated", "graph", "text_features")})
+    e = replace(e, **{k: first(getattr(e, k)) for k in ("image", "text", "twins", "graph", "text_features")})
     same = {k: getattr(batch, k)[:1].expand_as(getattr(batch, k)) for k in ("labels", "text_labels", "text_hash")}
     return replace(batch, frozen_text=torch.ones_like(batch.frozen_text), **same), e  # type: ignore[arg-type]
 
@@ -70,8 +70,8 @@ def third_alike(batch: Batch, e: Embeddings) -> tuple[Batch, Embeddings]:
 
 
 def nothing_to_negate(batch: Batch, e: Embeddings) -> tuple[Batch, Embeddings]:
-    assert batch.negated is not None
-    return replace(batch, negated=replace(batch.negated, valid=torch.zeros_like(batch.negated.valid))), e
+    assert batch.twins is not None
+    return replace(batch, twins=replace(batch.twins, valid=torch.zeros_like(batch.twins.valid))), e
 
 
 def no_graphs(batch: Batch, e: Embeddings) -> tuple[Batch, Embeddings]:
@@ -82,10 +82,10 @@ def no_graphs(batch: Batch, e: Embeddings) -> tuple[Batch, Embeddings]:
 
 def no_findings(batch: Batch, e: Embeddings) -> tuple[Batch, Embeddings]:
     """Label vectors are zero: nothing is mentioned anywhere, before and after the edit."""
-    assert batch.negated is not None
+    assert batch.twins is not None
     nothing = {k: torch.full_like(getattr(batch, k), -2) for k in ("labels", "text_labels")}
-    negated = replace(batch.negated, labels=torch.full_like(batch.negated.labels, -2))
-    return replace(batch, negated=negated, **nothing), e
+    twins = replace(batch.twins, labels=torch.full_like(batch.twins.labels, -2))
+    return replace(batch, twins=twins, **nothing), e
 
 
 def ordinary(batch: Batch, e: Embeddings) -> tuple[Batch, Embeddings]:
@@ -104,7 +104,7 @@ def check(batch: Batch, e32: Embeddings, sources: dict[str, TargetSource], candi
     e64 = e32.apply(lambda t: leaf(t.double()) if t.is_floating_point() else t)
     soft = SoftTargets(sources, MIX)  # type: ignore[arg-type]
     targets = reference.soft_targets(sources, e64, batch, MIX) if sources else reference.one_hot(n)
-    extra = None if candidates == "none" else reference.negated_columns(e64, batch, candidates)
+    extra = None if candidates == "none" else reference.twin_columns(e64, batch, candidates)
     if criterion == "softmax":
         value = reference.softmax_loss(e64.image, e64.text, e64.logit_scale, targets, extra)
     else:
@@ -179,17 +179,17 @@ def test_graph_alignment_with_few_graphs(engine: str) -> None:
         value = losses.GraphAlignment(engine=engine).compute(e, batch, soft.prepare(e, batch)).value  # type: ignore[arg-type]
         value.backward()
         assert abs(float(value.detach())) < 1e-14
-        for tensor in (e.image, e.text, e.graph, e.negated, e.logit_scale, e.logit_bias):
+        for tensor in (e.image, e.text, e.graph, e.twins, e.logit_scale, e.logit_bias):
             assert tensor is not None and tensor.grad is not None and float(tensor.grad.norm()) < 1e-14
 
 
-def test_negation_term_without_negations_is_a_connected_zero() -> None:
+def test_negation_term_without_twins_is_a_connected_zero() -> None:
     batch, e = nothing_to_negate(*problem(6))
     out = losses.NegationHardNegatives().compute(e, batch, None)
     out.value.backward()
     assert float(out.value.detach()) == 0.0
-    assert out.logs == {"usable_negatives": 0.0}
-    assert e.negated is not None and e.negated.grad is not None and not e.negated.grad.any()
+    assert out.logs == {"usable_twins": 0.0}
+    assert e.twins is not None and e.twins.grad is not None and not e.twins.grad.any()
 
 
 def test_negation_term_at_scale_100() -> None:

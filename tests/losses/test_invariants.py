@@ -82,9 +82,9 @@ def test_order_of_the_batch_does_not_matter(case: str) -> None:
 
 @pytest.mark.parametrize("engine", ["dense", "tiled"])
 @pytest.mark.parametrize("criterion", ["softmax", "sigmoid"])
-def test_negations_raise_the_loss_and_masked_ones_do_nothing(criterion: str, engine: str) -> None:
+def test_twins_raise_the_loss_and_masked_ones_do_nothing(criterion: str, engine: str) -> None:
     batch, e = problem(9)
-    assert batch.negated is not None
+    assert batch.twins is not None
     soft = SoftTargets({"text": losses.TextSimilarity()}, 0.3)
 
     def value(candidates: str, of=batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -93,10 +93,10 @@ def test_negations_raise_the_loss_and_masked_ones_do_nothing(criterion: str, eng
 
     none, own, every = value("none"), value("own"), value("all")
     assert float(none[0].detach()) < float(own[0].detach()) < float(every[0].detach())
-    masked = replace(batch, negated=replace(batch.negated, valid=torch.zeros_like(batch.negated.valid)))
+    masked = replace(batch, twins=replace(batch.twins, valid=torch.zeros_like(batch.twins.valid)))
     for candidates in ("own", "all"):
         assert_close(value(candidates, masked), none, 1e-12)
-        assert not value(candidates, masked)[1]["negated"].any()
+        assert not value(candidates, masked)[1]["twins"].any()
 
 
 def test_soft_labels_send_no_gradient() -> None:

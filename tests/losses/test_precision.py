@@ -88,7 +88,7 @@ def test_engines_alone_promote_their_inputs(half: torch.dtype) -> None:
     scale, bias = torch.tensor(100.0, dtype=half), torch.tensor(-10.0, dtype=half)
     soft = SoftTargets(SOURCES, 0.4).prepare(replace(e, text=y.float()), batch)  # type: ignore[arg-type]
     affinity, shard = soft.affinity(), Shard.local(9)
-    columns = losses.NegatedReports("all").columns(e, batch, shard)
+    columns = losses.EditedReports("all").columns(e, batch, shard)
     halved = columns.to(half)
     rounded = halved.to(torch.float32)
     with torch.autocast("cpu", dtype=half):

@@ -98,7 +98,7 @@ def test_hooks_reach_sources_and_candidates() -> None:
     class Source(Spy, losses.MultiPositive):
         pass
 
-    class Columns(Spy, losses.NegatedReports):
+    class Columns(Spy, losses.EditedReports):
         pass
 
     for hooked in (SoftTargets({"a": Source()}), losses.Contrastive(candidates=Columns())):
@@ -114,7 +114,7 @@ def test_hooks_reach_sources_and_candidates() -> None:
 
 def test_diagnostics_of_the_contrastive_term() -> None:
     batch, e = problem(8)
-    assert batch.negated is not None and e.negated is not None
+    assert batch.twins is not None and e.twins is not None
     sources: dict[str, TargetSource | None] = {
         "text": SOURCES["text-online"],
         "clinical": SOURCES["clinical"],
@@ -123,14 +123,14 @@ def test_diagnostics_of_the_contrastive_term() -> None:
     soft = SoftTargets(sources, 0.4)
     out = losses.Contrastive(candidates=CANDIDATES["own"]).compute(e, batch, soft.prepare(e, batch))
     q = reference.soft_targets(sources, e, batch, 0.4).rows  # type: ignore[arg-type]
-    cosines, valid = (e.image @ e.text.T).detach(), batch.negated.valid
-    twins = torch.einsum("nd,nkd->nk", e.image, e.negated).detach()
+    cosines, valid = (e.image @ e.text.T).detach(), batch.twins.valid
+    twins = torch.einsum("nd,nkd->nk", e.image, e.twins).detach()
     wanted = {
         "scale": 7.0,
         "positive_similarity": float(cosines.diagonal().mean()),
         "negative_similarity": float(cosines[~torch.eye(8, dtype=torch.bool)].mean()),
-        "negated_similarity": float(twins[valid].mean()),
-        "usable_negatives": float(valid.any(1).sum()),
+        "twin_similarity": float(twins[valid].mean()),
+        "usable_twins": float(valid.any(1).sum()),
         "mix": 0.4,
         "pair_share": sum(q[i][i] for i in range(8)) / 8,
         "target_entropy": -sum(v * math.log(v) for row in q for v in row if v) / 8,
@@ -176,13 +176,13 @@ def test_diagnostics_of_the_graph_stream() -> None:
 
 def test_diagnostics_of_the_negation_term() -> None:
     batch, e = problem(8)
-    assert batch.negated is not None and e.negated is not None
+    assert batch.twins is not None and e.twins is not None
     logs = losses.NegationHardNegatives(temperature=0.1).compute(e, batch, None).logs
-    valid = batch.negated.valid
-    twins = torch.einsum("nd,nkd->nk", e.image, e.negated).detach()
-    assert logs["usable_negatives"] == float(valid.any(1).sum())
+    valid = batch.twins.valid
+    twins = torch.einsum("nd,nkd->nk", e.image, e.twins).detach()
+    assert logs["usable_twins"] == float(valid.any(1).sum())
     assert float(logs["scale"]) == pytest.approx(10.0)
-    assert float(logs["negated_similarity"]) == pytest.approx(float(twins[valid].mean()))
+    assert float(logs["twin_similarity"]) == pytest.approx(float(twins[valid].mean()))
     pairs = (e.image * e.text).sum(1).detach()[valid.any(1)]
     assert float(logs["positive_similarity"]) == pytest.approx(float(pairs.mean()))
 
@@ -205,7 +205,7 @@ def test_every_requirement_has_a_provider() -> None:
 @pytest.mark.parametrize(
     ("hooked", "missing", "provider"),
     [
-        (losses.Contrastive(candidates=losses.NegatedReports()), "embeddings.negated", "data.negations"),
+        (losses.Contrastive(candidates=losses.EditedReports()), "embeddings.twins", "data.twins"),
         (losses.Contrastive(criterion="sigmoid"), "embeddings.logit_bias", "init_logit_bias"),
         (losses.GraphAlignment(), "embeddings.graph", "model.graph_encoder"),
         (SoftTargets({"a": losses.TextSimilarity(source="frozen")}), "batch.frozen_text", "data.frozen_text"),
@@ -242,9 +242,9 @@ def test_what_is_missing_is_named_with_its_provider(hooked, missing: str, provid
         (lambda: losses.GraphAlignment(temperature=-1), "temperature=-1"),
         (lambda: losses.NegationHardNegatives(temperature=0), "temperature=0"),
         (lambda: losses.CyclicConsistency(in_modal=-1), "in_modal=-1"),
-        (lambda: losses.NegatedReports(columns="some"), "'own', 'all'"),
-        (lambda: losses.NegatedReports(encoding="binary"), "'positive', 'signed', 'u_zeros', 'u_ones'"),
-        (lambda: losses.NegatedReports(labels="mine"), "'text', 'batch'"),
+        (lambda: losses.EditedReports(columns="some"), "'own', 'all'"),
+        (lambda: losses.EditedReports(encoding="binary"), "'positive', 'signed', 'u_zeros', 'u_ones'"),
+        (lambda: losses.EditedReports(labels="mine"), "'text', 'batch'"),
         (lambda: losses.TextSimilarity(source="cls"), "'online', 'features', 'frozen'"),
         (lambda: losses.TextSimilarity(weight=-2), "weight=-2"),
         (lambda: losses.ClinicalSimilarity(encoding="binary"), "'positive', 'signed'"),

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clinclip import losses
-from clinclip.losses import FixedGate, LossTerm, NegatedReports, NeighboursGate, QuantileGate, SoftTargets, TargetSource
+from clinclip.losses import EditedReports, FixedGate, LossTerm, NeighboursGate, QuantileGate, SoftTargets, TargetSource
 from clinclip.testing import random_batch
 from clinclip.types import Batch, Embeddings
 
@@ -29,7 +29,7 @@ class Layout:
     """How a global batch is spread, and who has what. Sums are over the 16 rows in order.
 
     Attributes:
-        negatives: number of negated reports of each row, at most 3.
+        negatives: number of twins of each row, at most 3.
         empty: rows without a graph.
         sizes: world size -> rows of each process; equal where left out.
     """
@@ -55,9 +55,9 @@ LAYOUTS = {
 
 def global_batch(layout: Layout) -> Batch:
     """16 studies with three edited reports at most, ragged graphs, repeated reports, patients and label vectors."""
-    batch = random_batch(ROWS, seed=11, negations=COPIES, frozen_text=WIDTH, negatable=1.0, empty_graphs=0.0, tokens=4)
-    assert batch.negated is not None and batch.graph is not None
-    labels, edited, hashes = batch.labels.clone(), batch.negated.labels.clone(), batch.text_hash.clone()
+    batch = random_batch(ROWS, seed=11, twins=COPIES, frozen_text=WIDTH, editable=1.0, empty_graphs=0.0, tokens=4)
+    assert batch.twins is not None and batch.graph is not None
+    labels, edited, hashes = batch.labels.clone(), batch.twins.labels.clone(), batch.text_hash.clone()
     frozen = batch.frozen_text
     assert frozen is not None
     for copy, original in ((6, 1), (9, 1), (13, 2)):
@@ -74,8 +74,8 @@ def global_batch(layout: Layout) -> Batch:
     # labels of the table and of the reader differ somewhere
     table = labels.clone()
     table[7], table[8, 3] = labels[1], 1
-    negated = replace(batch.negated, valid=valid, labels=edited)
-    return replace(batch, labels=table, text_labels=labels, text_hash=hashes, graph=graph, negated=negated)
+    twins = replace(batch.twins, valid=valid, labels=edited)
+    return replace(batch, labels=table, text_labels=labels, text_hash=hashes, graph=graph, twins=twins)
 
 
 def sizes(layout: Layout, world: int) -> tuple[int, ...]:
@@ -94,7 +94,7 @@ class Towers:
             noise = torch.randn(ROWS, *shape, WIDTH, generator=g, dtype=torch.float64)
             return noise + common.view(ROWS, *[1] * len(shape), WIDTH)
 
-        self.image, self.text, self.graph, self.negated = features(), features(), features(), features(COPIES)
+        self.image, self.text, self.graph, self.twins = features(), features(), features(), features(COPIES)
         for copy, original in ((6, 1), (9, 1)):
             self.text[copy] = self.text[original]
 
@@ -107,19 +107,19 @@ class Towers:
 
     def __call__(self, batch: Batch, rows: slice) -> Embeddings:
         """Embed some rows. As in the dual encoder, edited reports are only encoded where there are any."""
-        assert batch.negated is not None and batch.graph is not None
+        assert batch.twins is not None and batch.graph is not None
         w = self.weights
-        negated = torch.zeros(rows.stop - rows.start, COPIES, DIM, dtype=torch.float64)
-        where = batch.negated.valid
+        twins = torch.zeros(rows.stop - rows.start, COPIES, DIM, dtype=torch.float64)
+        where = batch.twins.valid
         if bool(where.any()):
-            encoded = F.normalize(self.negated[rows][where] @ w["text"], dim=-1)
-            negated = negated.masked_scatter(where[..., None], encoded)
+            encoded = F.normalize(self.twins[rows][where] @ w["text"], dim=-1)
+            twins = twins.masked_scatter(where[..., None], encoded)
         return Embeddings(
             image=F.normalize(self.image[rows] @ w["image"], dim=-1),
             text=F.normalize(self.text[rows] @ w["text"], dim=-1),
             logit_scale=w["log_scale"].exp(),
             logit_bias=w["bias"],
-            negated=negated,
+            twins=twins,
             graph=F.normalize(self.graph[rows] @ w["graph"], dim=-1),
             graph_valid=batch.graph.mask.any(1),
             text_features=self.text[rows],
@@ -189,10 +189,10 @@ def make_targets(name: str) -> SoftTargets | None:
 
 CANDIDATES: dict[str, Callable[[], list]] = {
     "none": list,
-    "own": lambda: [NegatedReports()],
-    "all": lambda: [NegatedReports("all")],
-    "all-table": lambda: [NegatedReports("all", labels="batch", encoding="signed")],
-    "own+all": lambda: [NegatedReports("own"), NegatedReports("all", encoding="u_ones")],
+    "own": lambda: [EditedReports()],
+    "all": lambda: [EditedReports("all")],
+    "all-table": lambda: [EditedReports("all", labels="batch", encoding="signed")],
+    "own+all": lambda: [EditedReports("own"), EditedReports("all", encoding="u_ones")],
 }
 
 

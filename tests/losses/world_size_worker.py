@@ -66,7 +66,7 @@ def run(case: Case, world: int, rank: int) -> dict[str, Tensor]:
 
 def is_global(key: str) -> bool:
     """Whether a diagnostic describes the global batch."""
-    return key.startswith(("mix", "graphs", "usable_negatives", "threshold"))
+    return key.startswith(("mix", "graphs", "usable_twins", "threshold"))
 
 
 def main(out: str) -> None:

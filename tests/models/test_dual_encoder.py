@@ -14,11 +14,11 @@ from clinclip.types import TextBatch
 
 
 def test_everything_has_unit_length_and_its_place() -> None:
-    batch = random_batch(size=6, negations=2)
+    batch = random_batch(size=6, twins=2)
     out = tiny_model(embed_dim=16)(batch)
-    assert batch.negated is not None and batch.graph is not None
-    assert out.negated is not None and out.graph is not None and out.graph_valid is not None
-    for vectors in (out.image, out.text, out.graph, out.negated[batch.negated.valid]):
+    assert batch.twins is not None and batch.graph is not None
+    assert out.twins is not None and out.graph is not None and out.graph_valid is not None
+    for vectors in (out.image, out.text, out.graph, out.twins[batch.twins.valid]):
         torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(vectors.shape[:-1]))
     assert torch.equal(out.graph_valid, batch.graph.mask.any(1))
     assert float(out.logit_scale.detach()) == pytest.approx(1 / 0.07)
@@ -26,8 +26,8 @@ def test_everything_has_unit_length_and_its_place() -> None:
 
 
 def test_edited_reports_equal_their_plain_encoding() -> None:
-    model, batch = tiny_model().double().eval(), random_batch(size=5, negations=3)
-    edited = batch.negated
+    model, batch = tiny_model().double().eval(), random_batch(size=5, twins=3)
+    edited = batch.twins
     assert edited is not None
     out = model.encode_edited(edited)
     for b, k in edited.valid.nonzero().tolist():
@@ -38,16 +38,16 @@ def test_edited_reports_equal_their_plain_encoding() -> None:
 
 def test_without_any_valid_edit_nothing_is_computed() -> None:
     model, batch = tiny_model(), random_batch(size=4)
-    assert batch.negated is not None
-    nothing = replace(batch.negated, valid=torch.zeros_like(batch.negated.valid))
+    assert batch.twins is not None
+    nothing = replace(batch.twins, valid=torch.zeros_like(batch.twins.valid))
     out = model.encode_edited(nothing)
     assert not out.requires_grad
     assert out.shape == (4, 1, 16)
 
 
 def test_optional_inputs_may_be_absent() -> None:
-    out = tiny_model(graphs=False)(random_batch(size=3, negations=0, graphs=False))
-    assert out.negated is None and out.graph is None and out.graph_valid is None
+    out = tiny_model(graphs=False)(random_batch(size=3, twins=0, graphs=False))
+    assert out.twins is None and out.graph is None and out.graph_valid is None
 
 
 def test_the_scale_is_clamped_and_can_come_back() -> None:
@@ -68,7 +68,7 @@ def test_spec_rebuilds_the_model() -> None:
     again.load_state_dict(model.state_dict())
     batch = random_batch(size=3)
     a, b = model(batch), again.eval()(batch)
-    for name in ("image", "text", "graph", "negated", "logit_bias", "logit_scale"):
+    for name in ("image", "text", "graph", "twins", "logit_bias", "logit_scale"):
         torch.testing.assert_close(getattr(a, name), getattr(b, name))
 
 

@@ -39,7 +39,7 @@ def test_prepared_without_a_hand_made_file(tmp_path: Path, capsys: pytest.Captur
     # one image under two patient ids: two rows, one split
     assert manifest.header["duplicates"]["cross_patient_images"] == 5
     assert manifest.header["duplicates"]["cross_split_images"] == 0
-    data = CXRDataModule([str(tmp_path / "m")], batch_size=8, num_workers=0, image_size=48, negations=1, graphs=True)
+    data = CXRDataModule([str(tmp_path / "m")], batch_size=8, num_workers=0, image_size=48, twins=1, graphs=True)
     data.setup("fit")
     batch = next(iter(data.train_dataloader()))
     assert batch.image.shape == (8, 1, 48, 48)

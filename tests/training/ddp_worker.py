@@ -36,7 +36,7 @@ def terms(case: str) -> tuple[dict, dict]:
         "graph": losses.GraphSimilarity(),
     }
     soft = {"default": losses.SoftTargets(sources, mix=0.3)}
-    columns = losses.NegatedReports(columns="own" if case == "own" else "all")
+    columns = losses.EditedReports(columns="own" if case == "own" else "all")
     return {
         "contrastive": losses.Contrastive(targets="default", candidates=columns),
         "graph": losses.GraphAlignment(weight=0.5, targets="default"),
@@ -53,15 +53,15 @@ def cut(case: str) -> int:
 
 
 def training(case: str) -> Batch:
-    """The global batch: unequal numbers of negatable reports and of empty graphs on the two processes."""
-    batch = random_batch(size=SIZE, seed=3, negations=2, negatable=0.5, empty_graphs=0.3)
+    """The global batch: unequal numbers of editable reports and of empty graphs on the two processes."""
+    batch = random_batch(size=SIZE, seed=3, twins=2, editable=0.5, empty_graphs=0.3)
     if case == "one-sided":
         # the second process has nothing to negate and no graph at all
-        assert batch.negated is not None and batch.graph is not None
+        assert batch.twins is not None and batch.graph is not None
         first = torch.arange(SIZE) < cut(case)
         batch = replace(
             batch,
-            negated=replace(batch.negated, valid=first[:, None].expand(-1, 2).clone()),
+            twins=replace(batch.twins, valid=first[:, None].expand(-1, 2).clone()),
             graph=replace(batch.graph, mask=batch.graph.mask & first[:, None]),
         )
     return batch

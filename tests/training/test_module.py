@@ -18,11 +18,11 @@ from clinclip.losses import (
     ClinicalSimilarity,
     Constant,
     Contrastive,
+    EditedReports,
     GraphAlignment,
     GraphSimilarity,
     LinearRamp,
     LossTerm,
-    NegatedReports,
     NegationHardNegatives,
     SoftTargets,
     TextSimilarity,
@@ -267,7 +267,7 @@ def test_metrics_count_each_image_once() -> None:
     expected = retrieval_metrics(image, text, study, hashes)
     assert numbers["retrieval/i2t_r1"] == pytest.approx(expected["i2t_r1"])
     assert numbers["retrieval/t2i_mrr"] == pytest.approx(expected["t2i_mrr"])
-    assert numbers["align/items"] == float(sum(int(b.negated.valid.sum()) for b in (first, second)))
+    assert numbers["align/items"] == float(sum(int(b.twins.valid.sum()) for b in (first, second)))
     assert metrics.compute(None) == {}  # emptied
 
 
@@ -285,7 +285,7 @@ def test_zero_shot_needs_the_right_order_of_prompts() -> None:
         encode_image=lambda x: torch.nn.functional.normalize(image, dim=-1),
         encode_text=lambda x: torch.nn.functional.normalize(image, dim=-1),
     )
-    metrics.update(model, replace(batch, labels=labels, negated=None))  # type: ignore[arg-type]
+    metrics.update(model, replace(batch, labels=labels, twins=None))  # type: ignore[arg-type]
 
     def encode(texts: list[str]) -> torch.Tensor:
         negative = torch.tensor([0.0, 0.0, 0.0, 1.0])
@@ -299,7 +299,7 @@ def test_a_diverged_model_has_no_score() -> None:
         encode_image=lambda x: torch.full((len(x), 4), math.nan), encode_text=lambda x: torch.ones(4, 4)
     )
     metrics = SplitMetrics(load_prompts("plain-v1"))
-    metrics.update(model, random_batch(size=4, negations=0))  # type: ignore[arg-type]
+    metrics.update(model, random_batch(size=4, twins=0))  # type: ignore[arg-type]
     numbers = metrics.compute(lambda texts: torch.ones(len(texts), 4))
     assert np.isnan(numbers["retrieval/i2t_r1"])
     assert "zero_shot/auroc_macro" not in numbers
@@ -324,7 +324,7 @@ def test_every_term_says_what_it_does(tmp_path) -> None:
     module = ClinClipModule(
         tiny_model(),
         {
-            "clip": Contrastive(targets="default", candidates=NegatedReports(columns="all")),
+            "clip": Contrastive(targets="default", candidates=EditedReports(columns="all")),
             "negation": NegationHardNegatives(),
             "graph": GraphAlignment(targets="default"),
         },
@@ -338,11 +338,11 @@ def test_every_term_says_what_it_does(tmp_path) -> None:
     run.fit(module, DataLoader([batch], batch_size=None))
     found = {k.removeprefix("train/loss/"): float(v) for k, v in run.logged_metrics.items()}
     embeddings = module.model.train()(batch)
-    assert batch.negated is not None and embeddings.negated is not None and embeddings.graph_valid is not None
+    assert batch.twins is not None and embeddings.twins is not None and embeddings.graph_valid is not None
     assert embeddings.graph is not None
-    some, kept = batch.negated.valid.any(1), embeddings.graph_valid
+    some, kept = batch.twins.valid.any(1), embeddings.graph_valid
     cosines, size = embeddings.image @ embeddings.text.T, len(batch)
-    pairs, twins = cosines.diagonal(), (embeddings.image * embeddings.negated[:, 0]).sum(1)
+    pairs, twins = cosines.diagonal(), (embeddings.image * embeddings.twins[:, 0]).sum(1)
     aligned = embeddings.image[kept] @ embeddings.graph[kept].T
     targets = module.targets["default"].prepare(embeddings, batch)  # type: ignore[union-attr]
     soft = targets.matrix().double()
@@ -357,12 +357,12 @@ def test_every_term_says_what_it_does(tmp_path) -> None:
         "clip/scale": module.model.logit_scale,
         "clip/positive_similarity": pairs.mean(),
         "clip/negative_similarity": (cosines.sum() - pairs.sum()) / (size * (size - 1)),
-        "clip/negated_similarity": twins[some].mean(),
-        "clip/usable_negatives": some.sum(),
+        "clip/twin_similarity": twins[some].mean(),
+        "clip/usable_twins": some.sum(),
         "negation/scale": module.model.logit_scale,
         "negation/positive_similarity": pairs[some].mean(),
-        "negation/negated_similarity": twins[some].mean(),
-        "negation/usable_negatives": some.sum(),
+        "negation/twin_similarity": twins[some].mean(),
+        "negation/usable_twins": some.sum(),
         "graph/scale": module.model.logit_scale,
         "graph/graphs": count,
         "graph/image_positive_similarity": aligned.diagonal().mean(),

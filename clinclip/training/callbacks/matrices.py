@@ -29,8 +29,8 @@ PRESENT = LabelState.PRESENT.code
 class BatchMatrices(Callback):
     """Draws what the losses see: target distributions and cosines of one fixed training batch, as ``matrices``.
 
-    Panels: the image -> report targets of every entry of ``model.targets``; cosines of image x report, image x negated
-    report, report x report and image x graph, as far as the run has them. Rows are sorted by their findings, so that
+    Panels: the image -> report targets of every entry of ``model.targets``; cosines of image x report, image x twin,
+    report x report and image x graph, as far as the run has them. Rows are sorted by their findings, so that
     soft labels that follow the findings show as blocks; the diagonal is the pair. The model is in evaluation mode
     while it embeds the batch, and no random number is drawn: training is the same with and without this callback.
 
@@ -136,11 +136,11 @@ def similarity_panels(embeddings: Embeddings, batch: Batch) -> list[Panel]:
     """Cosines between what the model embeds of the batch, as far as it does."""
     image, text = _array(embeddings.image), _array(embeddings.text)
     panels = [_cosines("image x report", image @ text.T, scale="image")]
-    if embeddings.negated is not None and batch.negated is not None:
+    if embeddings.twins is not None and batch.twins is not None:
         # one twin a study: the first that there is
-        valid = _array(batch.negated.valid).astype(bool)
-        twin = _array(embeddings.negated)[np.arange(len(valid)), valid.argmax(1)]
-        panels.append(_cosines("image x negated report", np.where(valid.any(1), image @ twin.T, np.nan), "image"))
+        valid = _array(batch.twins.valid).astype(bool)
+        twin = _array(embeddings.twins)[np.arange(len(valid)), valid.argmax(1)]
+        panels.append(_cosines("image x twin", np.where(valid.any(1), image @ twin.T, np.nan), "image"))
     panels.append(_cosines("report x report", text @ text.T))
     if embeddings.graph is not None and embeddings.graph_valid is not None:
         some = _array(embeddings.graph_valid).astype(bool)

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from clinclip.data.datamodule import CXRDataModule
 from clinclip.errors import ConfigError
-from clinclip.losses import ClinicalSimilarity, Contrastive, NegatedReports, SoftTargets
+from clinclip.losses import ClinicalSimilarity, Contrastive, EditedReports, SoftTargets
 from clinclip.models import DualEncoder, ImageEncoder, TextEncoder
 from clinclip.testing import random_batch, random_embeddings, tiny_manifest, tiny_model
 from clinclip.training.callbacks import BatchMatrices, matrices
@@ -31,7 +31,7 @@ def module(dropout: float = 0.0) -> ClinClipModule:
     for part in model.modules():
         if isinstance(part, torch.nn.Dropout):
             part.p = dropout
-    terms = {"contrastive": Contrastive(targets="default", candidates=NegatedReports())}
+    terms = {"contrastive": Contrastive(targets="default", candidates=EditedReports())}
     return ClinClipModule(model, terms, {"default": SoftTargets({"c": ClinicalSimilarity()}, mix=0.4)})
 
 
@@ -82,13 +82,13 @@ def test_the_batch_is_the_same_in_every_epoch_and_after_a_resume(tmp_path, monke
     monkeypatch.setattr(matrices, "picture", lambda *a: shown.append(a) or np.zeros((4, 4, 3), np.uint8))
     for seed in (0, 1):  # another order of the training data
         logger = TensorBoardLogger(tmp_path, name="", version=seed)
-        fit(tmp_path, [Watching(max_rows=7)], logger, CXRDataModule(**data, negations=1, seed=0), epochs=2)
+        fit(tmp_path, [Watching(max_rows=7)], logger, CXRDataModule(**data, twins=1, seed=0), epochs=2)
     assert len(seen) == len(shown) == 4
     assert all(len(s) == 7 and torch.equal(s, seen[0]) for s in seen)
     panels, groups, title = shown[0]
     assert sum(size for _, size in groups) == 7
     assert title == "epoch 1, 7 studies sorted by their findings"
-    titles = ["targets: default", "image x report", "image x negated report", "report x report"]
+    titles = ["targets: default", "image x report", "image x twin", "report x report"]
     assert [panel.title for panel in panels] == titles
 
 
@@ -112,15 +112,15 @@ def test_panels_show_the_targets_and_cosines_themselves() -> None:
     assert panel.target and f"lambda 0.50, {share:.2f} of the target" in panel.caption
     (hard,) = target_panels({"hard": SoftTargets({}, mix=0.5).prepare(embeddings, batch)})
     np.testing.assert_array_equal(hard.values, np.eye(6))
-    pairs, negated, reports, graphs = similarity_panels(embeddings, batch)
+    pairs, twins, reports, graphs = similarity_panels(embeddings, batch)
     assert pairs.values[1, 4] == pytest.approx(float(embeddings.image[1] @ embeddings.text[4]), rel=1e-5)
     np.testing.assert_allclose(np.diagonal(reports.values), 1, rtol=1e-5)
-    assert batch.negated is not None and embeddings.negated is not None and embeddings.graph_valid is not None
-    np.testing.assert_array_equal(np.isfinite(negated.values).all(0), batch.negated.valid.any(1).numpy())
-    assert not batch.negated.valid.all()  # so that the line above means something
+    assert batch.twins is not None and embeddings.twins is not None and embeddings.graph_valid is not None
+    np.testing.assert_array_equal(np.isfinite(twins.values).all(0), batch.twins.valid.any(1).numpy())
+    assert not batch.twins.valid.all()  # so that the line above means something
     np.testing.assert_array_equal(np.isfinite(graphs.values).all(0), embeddings.graph_valid.numpy())
-    # without negations and graphs there is nothing to show of them
-    assert len(similarity_panels(random_embeddings(b := random_batch(4, negations=0, graphs=False)), b)) == 2
+    # without twins and graphs there is nothing to show of them
+    assert len(similarity_panels(random_embeddings(b := random_batch(4, twins=0, graphs=False)), b)) == 2
 
 
 def test_a_picture_shows_blocks_where_the_matrix_has_them() -> None:
