@@ -27,8 +27,8 @@ SIBLINGS = {"phantom", "data", "models", "losses", "metrics"}
 
 #: heavy library -> the only files that may import it (anywhere in the file)
 HOMES = {
-    "timm": {"models/image_encoder.py"},
-    "transformers": {"models/text_encoder.py", "text/tokens.py"},
+    "timm": {"models/timm.py"},
+    "transformers": {"models/huggingface.py", "text/tokens.py"},
     "tokenizers": {"text/tokens.py"},
     "pydicom": {"images/dicom.py", "phantom/dicom.py"},
     "albumentations": {"images/transforms.py"},

@@ -92,7 +92,7 @@ def _encode(arguments: argparse.Namespace, texts: list[str], work: Path) -> np.n
             work,
             features=arguments.features,
         )
-    from clinclip.models.text_encoder import TextEncoder
+    from clinclip.models.huggingface import TextEncoder
     from clinclip.text.tokens import Tokenizer
 
     where = pick_device(arguments.device)

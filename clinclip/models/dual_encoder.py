@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from clinclip.errors import CheckpointError, ConfigError
-from clinclip.models.graph_encoder import GraphEncoder
-from clinclip.models.image_encoder import ImageEncoder
-from clinclip.models.text_encoder import TextEncoder
+from clinclip.models.graph import GraphEncoder
+from clinclip.models.huggingface import TextEncoder
+from clinclip.models.timm import ImageEncoder
 from clinclip.types import Batch, Embeddings, TextBatch, TwinBatch
 
 

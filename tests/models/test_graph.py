@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from clinclip.errors import ConfigError
-from clinclip.models.graph_encoder import GraphEncoder, normalised_adjacency, pool_spans
+from clinclip.models.graph import GraphEncoder, normalised_adjacency, pool_spans
 from clinclip.testing import random_batch
 from clinclip.types import GraphBatch
 
