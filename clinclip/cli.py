@@ -214,7 +214,10 @@ def _with_checkpoint(args: list[str], file: Path) -> list[str]:
         return args
     content = read_checkpoint(given[-1])
     options = {"model": {k: v for k, v in content.get("hyper_parameters", {}).items() if k != "_instantiator"}}
-    options["data"] = {k: v for k in ("image_size", "max_tokens") if (v := content[RECORD].get(k)) is not None}
+    seen = content[RECORD].get("preprocessing") or {}
+    options["data"] = {k: seen[k] for k in ("image_size", "max_tokens") if k in seen}
+    if seen.get("view") == "centre":
+        options["data"]["augment"] = "crop"
     file.write_text(yaml.safe_dump(options), encoding="utf-8")
     return [args[0], f"--config={file}", *args[1:]]
 

@@ -81,7 +81,8 @@ def printed(capsys, *args: str) -> dict:
 
 def test_fit_leaves_a_model_that_can_be_used(trained, manifest) -> None:
     loaded = load_model(trained / "checkpoints" / "last.ckpt")
-    assert (loaded.image_size, loaded.max_tokens, loaded.model.embed_dim) == (32, 48, 16)
+    seen = loaded.preprocessing
+    assert (seen.image_size, seen.max_tokens, loaded.model.embed_dim) == (32, 48, 16)
     assert not loaded.model.training
     encoding = loaded.tokenizer.encode(["No pneumothorax."], 48)[0]
     assert len(encoding) > 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,11 +24,13 @@ from clinclip.data.manifest import Manifest
 from clinclip.data.plan import Plan, PlanOptions
 from clinclip.data.records import Records, refuse_absent
 from clinclip.data.sampler import EvalSampler, TrainSampler
+from clinclip.data.spec import DataSpec, Provenance
 from clinclip.data.views import parse_views
 from clinclip.distributed import rank, world_size
 from clinclip.errors import CheckpointError, ConfigError, ManifestError
 from clinclip.files import compact_json, write_atomically
-from clinclip.images import ImageTransform
+from clinclip.images import ImageTransform, Preprocessing
+from clinclip.images.preprocessing import View as ImageView
 from clinclip.text.types import EDIT_KINDS
 
 if TYPE_CHECKING:
@@ -81,6 +84,7 @@ class CXRDataModule(pl.LightningDataModule):
 
     Attributes:
         tokenizer_: the :class:`clinclip.text.tokens.Tokenizer`, after set-up.
+        preprocessing: what validation, test and predict see of images and texts, after set-up.
         train_manifest_hash: hash of the manifest, of several joined by "+", after set-up.
     """
 
@@ -172,6 +176,8 @@ class CXRDataModule(pl.LightningDataModule):
         self._train_loader: ResumableLoader | None = None
         self._resume: dict[str, int] | None = None
         self._restored_tokenizer: str | None = None
+        self.preprocessing: Preprocessing | None = None
+        self._restored_preprocessing: Preprocessing | None = None
         self._stage: str | None = None
 
     def prepare_data(self) -> None:
@@ -214,11 +220,12 @@ class CXRDataModule(pl.LightningDataModule):
         if all(role in self._datasets for role in roles):
             return
         check_exposure(self.manifests)
-        self._warn_of_mixed_pixels()
         if stage == "fit":
             self._refuse_without_text()
         labels = self._label_source()
         self.tokenizer_ = self._make_tokenizer()
+        self.preprocessing = self._make_preprocessing()
+        self._warn_of_unlike_pictures()
         plan = self._plan(tuple(zip(roles, splits, strict=True)))
         if stage == "fit" and not len(plan.records["train"]):
             raise ManifestError(f"data.manifests={self.manifest_paths}: no image in the train split; fit needs some")
@@ -238,7 +245,7 @@ class CXRDataModule(pl.LightningDataModule):
             self._datasets[role] = StudyDataset(
                 rows,
                 [m.cache for m in self.manifests],
-                self._transform(training),
+                self._augmentation() if training else self.preprocessing,
                 plan.tokens,
                 view,
                 plan.hashes,
@@ -278,22 +285,19 @@ class CXRDataModule(pl.LightningDataModule):
                     "of CheXpert Plus, or --prompts with label-to-prompt templates), or take it out of data.manifests"
                 )
 
-    def _warn_of_mixed_pixels(self) -> None:
-        """JPG as published is equalised, DICOM is not: a model can tell such manifests apart by their grey levels."""
-        looks = {
-            (
-                o.get("kind") == "dicom" and not o.get("image_equalize"),
-                o.get("image_window", ""),
-                o.get("image_fit", ""),
-            )
-            for m in self.manifests
-            if (o := m.header.get("options", {})).get("dataset") == "mimic-cxr"
-        }
-        if len(looks) > 1:
-            _LOG.warning(
-                "data.manifests mixes MIMIC-CXR images of different grey-level pipelines (JPG and DICOM, window, fit "
-                "or equalisation): prepare them alike (--equalize for DICOM)"
-            )
+    def _warn_of_unlike_pictures(self) -> None:
+        """A model can tell manifests apart whose pictures were squared or windowed otherwise."""
+        made = self.preprocessing
+        assert made is not None
+        for manifest in self.manifests:
+            found = made.differences(manifest.cache.options, manifest.published_equalised)
+            if found:
+                _LOG.warning(
+                    "%s was prepared unlike %s: %s; prepare them alike",
+                    manifest.path,
+                    self.manifests[0].path if self._restored_preprocessing is None else "the checkpoint's manifests",
+                    "; ".join(found),
+                )
 
     def _label_source(self) -> str:
         without = [m for m in self.manifests if not m.header.get("labels", {}).get("table", False)]
@@ -337,9 +341,16 @@ class CXRDataModule(pl.LightningDataModule):
                 _LOG.info("the tokenizer is not kept in %s: %s", path.parent, error.strerror or error)
         return built
 
-    def _transform(self, training: bool) -> ImageTransform:
+    def _make_preprocessing(self) -> Preprocessing:
+        """How the checkpoint's, or the first manifest's, pictures were made, and how the options look at them."""
+        first = self.manifests[0]
+        made = self._restored_preprocessing or Preprocessing.of(first.cache.options, first.published_equalised)
+        view: ImageView = "centre" if self.augment == "crop" else "whole"
+        return replace(made, image_size=self.image_size, view=view, max_tokens=self.max_tokens)
+
+    def _augmentation(self) -> ImageTransform:
         try:
-            return ImageTransform(self.image_size, train=training, augment=self.augment, **self.augmentation)
+            return ImageTransform(self.image_size, train=True, augment=self.augment, **self.augmentation)
         except TypeError as error:
             raise ConfigError(f"data.augmentation={self.augmentation!r}: {error}") from error
 
@@ -405,35 +416,48 @@ class CXRDataModule(pl.LightningDataModule):
         return self._eval_loader("predict")
 
     @property
-    def manifest_hashes(self) -> list[str]:
-        """Hashes of the manifests, in their order."""
+    def spec(self) -> DataSpec:
+        """What the module needs to know, once set up."""
         self._load_manifests()
-        return [m.hash for m in self.manifests]
-
-    @property
-    def train_patients(self) -> np.ndarray | None:
-        """int64 (n,) hashes of the patients seen in training, sorted; None before ``setup("fit")``."""
-        dataset = self._datasets.get("train")
-        return None if dataset is None else np.unique(dataset.records.patient)
+        train = self._datasets.get("train")
+        there = {"twins": bool(self.twins), "graph": self.graphs, "frozen_text": self.frozen_text is not None}
+        return DataSpec(
+            tokenizer=self.tokenizer_,
+            preprocessing=self.preprocessing,
+            absent=frozenset(name for name, given in there.items() if not given),
+            provenance=Provenance(
+                manifests=tuple(m.hash for m in self.manifests),
+                datasets=tuple(sorted({str(name) for m in self.manifests for name in m.index["dataset"].unique()})),
+                patients=None if train is None else np.unique(train.records.patient),
+            ),
+            batch_size=self.batch_size,
+        )
 
     def state_dict(self) -> dict[str, Any]:
-        """Tokenizer, manifest hash, and the position within the epoch."""
+        """Tokenizer, preprocessing, manifest hash, and the position within the epoch."""
         loader = self._train_loader
         return {
             "tokenizer": None if self.tokenizer_ is None else self.tokenizer_.to_json(),
+            "preprocessing": None if self.preprocessing is None else self.preprocessing.as_dict(),
             "train_manifest_hash": self.train_manifest_hash,
             "loader": None if loader is None else loader.state_dict(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Read with the checkpoint's tokenizer; go on where its epoch stood."""
+        """Read with the checkpoint's tokenizer, look at pictures as it was trained to; go on where its epoch stood."""
         self._resume = state_dict.get("loader")
-        saved = state_dict.get("tokenizer")
-        if saved is not None and (self.tokenizer_ is None or self.tokenizer_.to_json() != saved):
+        saved, before = state_dict.get("tokenizer"), self.preprocessing
+        stale = saved is not None and (self.tokenizer_ is None or self.tokenizer_.to_json() != saved)
+        if stale:
             _LOG.warning(
                 "using the tokenizer of the checkpoint; it differs from data.tokenizer=%s here", self.tokenizer
             )
             self._restored_tokenizer = saved
+        # a training that goes on has its own manifests; others are only looked at
+        if state_dict.get("preprocessing") is not None and "train" not in self._datasets:
+            self._restored_preprocessing = Preprocessing.from_dict(state_dict["preprocessing"])
+            stale |= before is not None and self._make_preprocessing() != before
+        if stale:
             ready, self._datasets = list(self._datasets), {}
             for role in ready:
                 self.setup("fit" if role == "train" else role)

@@ -15,6 +15,7 @@ from clinclip.data import collate
 from clinclip.data.records import Records
 from clinclip.data.sampler import decode
 from clinclip.data.token_store import TokenStore
+from clinclip.images import Preprocessing
 from clinclip.types import Batch
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class StudyDataset(Dataset):
     Args:
         records: the rows.
         caches: image caches, one a manifest.
-        transform: augmentation or resizing, seeded by (seed, epoch, sample) only.
+        transform: augmentation of training images, seeded by (seed, epoch, sample) only; or what evaluation sees.
         store: tokens of all texts.
         view: how to look at them.
         text_hashes: int64 (texts,) hash of each text.
@@ -61,7 +62,7 @@ class StudyDataset(Dataset):
         self,
         records: Records,
         caches: Sequence[ImageCache],
-        transform: ImageTransform,
+        transform: ImageTransform | Preprocessing,
         store: TokenStore,
         view: View,
         text_hashes: np.ndarray,
@@ -120,12 +121,17 @@ class StudyDataset(Dataset):
     def _images(self, rows: np.ndarray, epoch: int) -> torch.Tensor:
         """uint8 (B, 1, S, S)."""
         records = self.records
-        size = self.transform.size
+        transform = self.transform
+        size = transform.image_size if isinstance(transform, Preprocessing) else transform.size
         images = np.empty((len(rows), size, size), np.uint8)
         # one column each: seed, epoch, sample, purpose
         keys = np.stack(np.broadcast_arrays(self.view.seed, epoch, records.sample[rows], draws.AUGMENTATION), axis=1)
         source = records.source[rows]
         for number in np.unique(source):
             at = np.flatnonzero(source == number)
-            images[at] = self.transform.from_cache(self.caches[number], records.cache_index[rows[at]], keys[at])
+            cache, entries = self.caches[number], records.cache_index[rows[at]]
+            if isinstance(transform, Preprocessing):
+                images[at] = transform.from_cache(cache, entries)
+            else:
+                images[at] = transform.from_cache(cache, entries, keys[at])
         return torch.from_numpy(images)[:, None]

@@ -185,6 +185,12 @@ class Manifest:
 
         return ImageCache.open(self.path / IMAGES)
 
+    @property
+    def published_equalised(self) -> bool:
+        """Whether the publisher equalised the histograms of the files (MIMIC-CXR-JPG did)."""
+        options = self.header.get("options", {})
+        return options.get("dataset") == "mimic-cxr" and options.get("kind") == "jpg"
+
     def split(self, name: str) -> pd.DataFrame:
         """The rows of one split. Raises ManifestError for an unknown name."""
         if name not in SPLITS:

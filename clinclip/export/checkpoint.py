@@ -20,14 +20,16 @@ import torch
 from torch import Tensor
 
 import clinclip
-from clinclip.errors import CheckpointError
+from clinclip.data.spec import DataSpec
+from clinclip.errors import CheckpointError, ConfigError
+from clinclip.images import Preprocessing
 from clinclip.models.dual_encoder import DualEncoder
 from clinclip.text.tokens import Tokenizer
 
 #: key of the record in a Lightning checkpoint
 RECORD = "clinclip"
 #: version of the record's form
-FORMAT = 1
+FORMAT = 2
 CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE = "config.json", "model.safetensors", "tokenizer.json"
 
 
@@ -38,49 +40,43 @@ class LoadedModel:
     Attributes:
         model: in evaluation mode, on the CPU.
         tokenizer: the one it was trained with.
-        image_size: side in pixels of the images it was trained on.
-        max_tokens: length at which texts were cut.
+        preprocessing: how pictures and texts become its input.
         sha256: of the file (of the weights file, for an exported folder).
-        train: the training data: ``manifests`` (list of hashes), ``datasets`` (their names), ``train_manifest_hash``
-            (of the mixture, or None), ``patients`` (int64 tensor of hashed training patients, or None), ``version``
-            of clinclip.
+        train: the training data: ``manifests`` (list of hashes), ``datasets`` (their names), ``patients`` (int64 tensor
+            of hashed training patients, or None), ``version`` of clinclip.
         path: where it was loaded from.
     """
 
     model: DualEncoder
     tokenizer: Tokenizer
-    image_size: int
-    max_tokens: int
+    preprocessing: Preprocessing
     sha256: str
     train: dict[str, Any] = field(default_factory=dict)
     path: str = ""
 
 
-def training_record(model: DualEncoder, datamodule: Any) -> dict[str, Any]:
+def training_record(model: DualEncoder, data: DataSpec) -> dict[str, Any]:
     """The record of a checkpoint: plain values and tensors only, so that weights-only loading accepts it.
 
     Args:
         model: the dual encoder. With tower classes of the user's own there is no portable description (``None``).
-        datamodule: a :class:`~clinclip.data.datamodule.CXRDataModule`, another one, or None.
+        data: what the data module said of itself.
     """
     try:
         spec = model.spec()
     except CheckpointError:
         spec = None
-    tokenizer = getattr(datamodule, "tokenizer_", None)
-    patients = getattr(datamodule, "train_patients", None)
+    seen = data.provenance
     return {
         "format": FORMAT,
         "version": clinclip.__version__,
         "model": spec,
-        "tokenizer": tokenizer.to_json() if tokenizer is not None else None,
-        "image_size": getattr(datamodule, "image_size", None),
-        "max_tokens": getattr(datamodule, "max_tokens", None),
+        "tokenizer": data.tokenizer.to_json() if data.tokenizer is not None else None,
+        "preprocessing": data.preprocessing.as_dict() if data.preprocessing is not None else None,
         "train": {
-            "manifests": [str(h) for h in getattr(datamodule, "manifest_hashes", ())],
-            "datasets": sorted({str(n) for m in getattr(datamodule, "manifests", ()) for n in m.frame["dataset"]}),
-            "train_manifest_hash": getattr(datamodule, "train_manifest_hash", None),
-            "patients": torch.as_tensor(patients, dtype=torch.int64).clone() if patients is not None else None,
+            "manifests": list(seen.manifests),
+            "datasets": list(seen.datasets),
+            "patients": None if seen.patients is None else torch.as_tensor(seen.patients, dtype=torch.int64).clone(),
             "version": clinclip.__version__,
         },
     }
@@ -143,8 +139,7 @@ def save_model(loaded: LoadedModel, folder: str | os.PathLike[str], with_patient
     record = {
         "format": FORMAT,
         "model": loaded.model.spec(),
-        "image_size": loaded.image_size,
-        "max_tokens": loaded.max_tokens,
+        "preprocessing": loaded.preprocessing.as_dict(),
         "train": {
             **{k: v for k, v in loaded.train.items() if k != "patients"},
             "patients": patients.tolist() if with_patients and patients is not None else None,
@@ -194,11 +189,16 @@ def _assemble(record: dict[str, Any], weights: dict[str, Tensor], path: str, sha
             f"{path} was trained with tower classes of the user's own, which are never imported from a file; build the "
             "model in Python and call model.load_state_dict with the 'model.' weights of the checkpoint"
         )
-    missing = [k for k in ("tokenizer", "image_size", "max_tokens") if record.get(k) is None]
+    missing = [k for k in ("tokenizer", "preprocessing") if record.get(k) is None]
     if missing:
         raise CheckpointError(
-            f"{path} does not record {', '.join(missing)}: it was trained without clinclip's data module"
+            f"{path} does not record {' and '.join(missing)}: its data module does not say them. Use "
+            "clinclip.CXRDataModule, or give your own a clinclip.data.spec.DataSpec as its attribute 'spec'"
         )
+    try:
+        preprocessing = Preprocessing.from_dict(record["preprocessing"])
+    except ConfigError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
     model = DualEncoder.from_spec(record["model"])
     try:
         model.load_state_dict(weights)
@@ -207,8 +207,7 @@ def _assemble(record: dict[str, Any], weights: dict[str, Tensor], path: str, sha
     return LoadedModel(
         model=model.eval().requires_grad_(False),
         tokenizer=Tokenizer.from_json(record["tokenizer"]),
-        image_size=int(record["image_size"]),
-        max_tokens=int(record["max_tokens"]),
+        preprocessing=preprocessing,
         sha256=sha256,
         train=dict(record.get("train") or {}),
         path=path,

@@ -97,7 +97,7 @@ def embed_images(
     work: Path | None = None,
     features: bool = False,
 ) -> np.ndarray:
-    """Unit-length embeddings of images, without augmentation.
+    """Unit-length embeddings of images, seen as in the validation of the training.
 
     Args:
         loaded: the model; it is moved to the device.
@@ -112,9 +112,7 @@ def embed_images(
     Returns:
         float32 (n, D), or (n, F) with ``features``.
     """
-    from clinclip.images.transforms import ImageTransform
-
-    transform = ImageTransform(loaded.image_size, train=False)
+    preprocessing = loaded.preprocessing
     where = pick_device(device)
     model = loaded.model.to(where).eval()
     encode = model.image_encoder if features else model.encode_image
@@ -123,8 +121,7 @@ def embed_images(
         raise DataError(f"{manifest.path}: no image to embed")
 
     def pixels(start: int) -> np.ndarray:
-        images = manifest.cache.gather(entries[start : start + batch_size])
-        return np.stack([transform(image, (0,)) for image in images])[:, None]
+        return preprocessing.from_cache(manifest.cache, entries[start : start + batch_size])[:, None]
 
     @torch.inference_mode()
     def make(start: int, stop: int) -> np.ndarray:
@@ -137,7 +134,7 @@ def embed_images(
     if PART % batch_size:
         # parts end where batches end
         batch_size = max(b for b in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048) if b <= max(batch_size, 1))
-    identity = hashlib.sha256(f"{manifest.hash}/{loaded.sha256}/{loaded.image_size}/{features}".encode())
+    identity = hashlib.sha256(f"{manifest.hash}/{loaded.sha256}/{preprocessing}/{features}".encode())
     identity.update(np.ascontiguousarray(rows, dtype=np.int64).tobytes())
     return _in_parts(len(rows), make, "images", f"images-{identity.hexdigest()[:24]}", work, progress)
 
@@ -227,7 +224,9 @@ def embed_texts(
 
     encode = pooled if features else model.encode_text
     key = f"{loaded.sha256}/{'features' if features else 'joint'}"
-    return encode_texts(encode, loaded.tokenizer, loaded.max_tokens, texts, key, batch_size, where, progress, work)
+    return encode_texts(
+        encode, loaded.tokenizer, loaded.preprocessing.max_tokens, texts, key, batch_size, where, progress, work
+    )
 
 
 def embed_manifest(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from clinclip.images.cache import CacheOptions, ImageCache
     from clinclip.images.cache_build import CacheReport, build_cache
     from clinclip.images.cache_merge import merge_caches
+    from clinclip.images.preprocessing import Preprocessing
     from clinclip.images.read import read_image
     from clinclip.images.transforms import ImageTransform
 
@@ -20,6 +21,7 @@ __all__ = [
     "CacheReport",
     "ImageCache",
     "ImageTransform",
+    "Preprocessing",
     "build_cache",
     "merge_caches",
     "read_image",
@@ -30,6 +32,7 @@ _HOMES = {
     "CacheReport": "cache_build",
     "ImageCache": "cache",
     "ImageTransform": "transforms",
+    "Preprocessing": "preprocessing",
     "build_cache": "cache_build",
     "merge_caches": "cache_merge",
     "read_image": "read",

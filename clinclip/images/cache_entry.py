@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clinclip.errors import ConfigError, ImageMissingError
+from clinclip.errors import ConfigError, DataError, ImageMissingError
+from clinclip.images.grey import Target, equalize, luma, minmax_to_8bit, reduce_area, reduce_area_fast
 from clinclip.images.read import Mode, Window, load
 
 Fit = Literal["pad", "crop", "stretch"]
@@ -155,17 +156,66 @@ def make_entry(path: str | PathLike[str], options: dict[str, Any]) -> tuple[dict
         ImageError: It cannot be read.
     """
     chosen = CacheOptions.from_dict(options)
-
-    def target(height: int, width: int) -> tuple[int, int]:
-        rows, columns = _scaled(height, width, chosen)
-        return min(height, rows), min(width, columns)
-
-    pixels, size = load(path, chosen.mode, chosen.window, target, chosen.equalize)
-    square = fit_square(pixels, size, chosen)
+    pixels, size = square(path, chosen)
     facts = {"height": size[0], "width": size[1], **source_facts(path, digest=True)}
     if chosen.tier == "raw":
-        return facts, square.data.cast("B")
-    return facts, encode_jpeg(square, chosen.quality)
+        return facts, pixels.data.cast("B")
+    return facts, encode_jpeg(pixels, chosen.quality)
+
+
+def square(path: str | PathLike[str], options: CacheOptions) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """The square that a cache of these options stores of a file (before JPEG coding, in the "jpeg" tier).
+
+    Returns:
+        uint8 (size, size), and the (height, width) of the upright original.
+
+    Raises:
+        ImageError: It cannot be read.
+    """
+    pixels, size = load(path, options.mode, options.window, _reduced(options), options.equalize)
+    return fit_square(pixels, size, options), size
+
+
+def square_array(pixels: NDArray, options: CacheOptions) -> NDArray[np.uint8]:
+    """The same of pixels in memory, as if they came from a PNG file.
+
+    Args:
+        pixels: Grey (H, W) or (H, W, 1), or RGB (H, W, 3), which becomes luma. uint8: levels as they are. uint16:
+            stretched from minimum to maximum. Floating point: levels in [0, 1].
+        options: Of the cache.
+
+    Returns:
+        uint8 (size, size).
+
+    Raises:
+        DataError: Another shape, type or range.
+    """
+    pixels = np.asarray(pixels)
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3)) or not pixels.size:
+        raise DataError(f"an image array has shape {pixels.shape}; allowed: (H, W), (H, W, 1) and RGB (H, W, 3)")
+    if np.issubdtype(pixels.dtype, np.floating):
+        if not (np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 1):
+            raise DataError("a floating-point image array has values outside [0, 1]; scale it, or give integers")
+        pixels = np.rint(pixels * 255.0).astype(np.uint8)
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise DataError(f"an image array has type {pixels.dtype}; allowed: uint8, uint16, and floats in [0, 1]")
+    if pixels.ndim == 3:
+        pixels = luma(np.ascontiguousarray(pixels[:, :, ::-1] if pixels.shape[2] == 3 else pixels))
+    grey = minmax_to_8bit(np.ascontiguousarray(pixels)) if pixels.dtype == np.uint16 else pixels
+    size = (grey.shape[0], grey.shape[1])
+    grey = equalize(np.ascontiguousarray(grey)) if options.equalize else grey
+    reduce = reduce_area_fast if options.mode == "fast" else reduce_area
+    return fit_square(reduce(np.ascontiguousarray(grey), _reduced(options)(*size)), size, options)
+
+
+def _reduced(options: CacheOptions) -> Target:
+    """The shape that decoding may reduce to: that of the square, but never larger than the original."""
+
+    def target(height: int, width: int) -> tuple[int, int]:
+        rows, columns = _scaled(height, width, options)
+        return min(height, rows), min(width, columns)
+
+    return target
 
 
 def source_facts(path: str | PathLike[str], digest: bool = False) -> dict[str, Any]:

@@ -128,6 +128,13 @@ def load(
     return np.ascontiguousarray(pixels), size
 
 
+def is_dicom(path: str | PathLike[str]) -> bool:
+    """Whether a file's content is DICOM. Raises ImageError where there is no readable file."""
+    from clinclip.images.dicom import looks_like_dicom
+
+    return looks_like_dicom(_head(path))
+
+
 _equalize = equalize  # `read_image` has an argument of that name
 
 

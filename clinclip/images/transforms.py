@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clinclip.errors import ConfigError
+from clinclip.images.preprocessing import resize_square
 
 if TYPE_CHECKING:
     from clinclip.images.cache import ImageCache
@@ -125,7 +126,7 @@ class ImageTransform:
             top, left = self._corners(image.shape[0], image.shape[1], [key])
             return np.ascontiguousarray(image[top[0] : top[0] + self.size, left[0] : left[0] + self.size])
         if not self.train or self.augment == "none":
-            return _resize(image, self.size)
+            return resize_square(image, self.size)
         return self._augmented(image, self._seeds([key or (0,)])[0])
 
     def from_cache(
@@ -150,7 +151,7 @@ class ImageTransform:
         out = np.empty((len(indices), self.size, self.size), np.uint8)
         if not self.train or self.augment == "none":
             for i, index in enumerate(indices):
-                out[i] = _resize(cache[int(index)], self.size)
+                out[i] = resize_square(cache[int(index)], self.size)
             return out
         for i, (index, seeds) in enumerate(zip(indices, self._seeds(keys), strict=True)):
             out[i] = self._augmented(cache[int(index)], seeds)
@@ -250,11 +251,3 @@ def _draw_rotation(transform: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
     cos, sin, x, y = np.cos(angle), np.sin(angle), (width - 1) / 2, (height - 1) / 2
     matrix = np.array([[cos, sin, x], [-sin, cos, y], [0, 0, 1]]) @ np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1]])
     return {"matrix": matrix, "output_shape": (height, width)}
-
-
-def _resize(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    if image.shape == (size, size):
-        return np.ascontiguousarray(image)
-    shrinks = min(image.shape) >= size
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(image, (size, size), interpolation=method)  # type: ignore[return-value]

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from clinclip.data.spec import DataSpec, spec_of
 from clinclip.distributed import all_reduce, gather_objects, mean_of_processes, rank, world_size
 from clinclip.errors import CheckpointError, ConfigError, MissingFieldError, NonFiniteLossError
 from clinclip.export.checkpoint import RECORD, training_record
+from clinclip.images import Preprocessing
 from clinclip.losses.base import PROVIDERS, Hooked, LossTerm, check_requirements, zero_loss
 from clinclip.losses.contrastive import Contrastive
 from clinclip.losses.targets.soft import SoftTargets
@@ -81,6 +83,8 @@ class ClinClipModule(L.LightningModule):
         # steps by position in the epochs less steps taken; not 0 after resuming with other steps per epoch
         self._lead = 0
         self._record: dict[str, Any] = {}
+        #: what the data module says of itself, after set-up
+        self.data = DataSpec()
 
     # ------------------------------------------------------------------ set-up
 
@@ -90,34 +94,31 @@ class ClinClipModule(L.LightningModule):
         terms: list[tuple[str, Hooked]] = [(f"model.losses.{k}", v) for k, v in self.losses.items()]
         return terms + [(f"model.targets.{k}", v) for k, v in self.targets.items() if v is not None]
 
-    @property
-    def tokenizer(self) -> Tokenizer | None:
-        """The data module's tokenizer, if there is one."""
-        return getattr(getattr(self._trainer, "datamodule", None), "tokenizer_", None)
-
     def setup(self, stage: str) -> None:
         """Check that towers, data and terms fit together, then call the terms' own set-up."""
-        datamodule = getattr(self.trainer, "datamodule", None)
-        self._check_text(datamodule)
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        self.data = spec_of(datamodule)
+        self._check_text()
         if stage == "fit":
-            self._check_training(datamodule)
+            self._check_training()
             for _, hooked in self.hooked:
                 hooked.setup(self, datamodule)
 
-    def _check_text(self, datamodule: Any) -> None:
-        tower = self.model.text_encoder
-        length, limit = getattr(datamodule, "max_tokens", None), getattr(tower, "max_positions", None)
+    def _check_text(self) -> None:
+        tower, tokenizer, preprocessing = self.model.text_encoder, self.data.tokenizer, self.data.preprocessing
+        name, length = type(tower).__name__, None if preprocessing is None else preprocessing.max_tokens
+        limit, size = getattr(tower, "max_positions", None), getattr(tower, "vocab_size", None)
         if length is not None and limit is not None and length > limit:
-            raise ConfigError(f"data.max_tokens={length}, but text encoder {tower.name!r} has {limit} positions")
-        if self.tokenizer is not None and self.tokenizer.vocab_size > getattr(tower, "vocab_size", math.inf):
+            raise ConfigError(f"data.max_tokens={length}, but the text encoder ({name}) has {limit} positions")
+        if tokenizer is not None and size is not None and tokenizer.vocab_size > size:
             raise ConfigError(
-                f"the tokenizer ({self.tokenizer.name}) has {self.tokenizer.vocab_size} tokens, but text encoder "
-                f"{tower.name!r} has {tower.vocab_size}; leave data.tokenizer out, or lower data.vocab_size"
+                f"the tokenizer ({tokenizer.name}) has {tokenizer.vocab_size} tokens, but the text encoder ({name}) "
+                f"has {size}; leave data.tokenizer out, or lower data.vocab_size"
             )
 
-    def _check_training(self, datamodule: Any) -> None:
+    def _check_training(self) -> None:
         """Contradictions that would waste a run: missing fields, useless towers, batches smaller than they seem."""
-        absent = _absent(self.model, datamodule)
+        absent = _absent(self.model, self.data)
         for key, hooked in self.hooked:
             for need in sorted(hooked.requires):
                 if need in absent:
@@ -277,16 +278,16 @@ class ClinClipModule(L.LightningModule):
 
     def _log_metrics(self, prefix: str) -> None:
         # the numbers are equal on all processes, so nothing has to be reduced
-        numbers = self.metrics.compute(self.encode_prompts if self.tokenizer is not None else None)
+        numbers = self.metrics.compute(self.encode_prompts if self.data.tokenizer is not None else None)
         self.log_dict({f"{prefix}/{k}": v for k, v in numbers.items()}, rank_zero_only=False)
 
     @torch.no_grad()
     def encode_prompts(self, texts: list[str]) -> Tensor:
         """Unit vectors (P, D) of prompt texts, on the CPU."""
-        tokenizer = self.tokenizer
+        tokenizer = self.data.tokenizer
         if tokenizer is None:
-            raise ConfigError("prompts need a data module with a tokenizer")
-        limit = getattr(getattr(self.trainer, "datamodule", None), "max_tokens", 256)
+            raise ConfigError("prompts need a data module with a tokenizer (clinclip.data.spec.DataSpec)")
+        limit = (self.data.preprocessing or Preprocessing()).max_tokens
         parts = []
         for start in range(0, len(texts), PROMPT_BATCH):
             encodings = tokenizer.encode(texts[start : start + PROMPT_BATCH], limit)
@@ -309,7 +310,7 @@ class ClinClipModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what makes the file usable on its own: architecture, tokenizer, preprocessing, training data."""
-        checkpoint[RECORD] = training_record(self.model, getattr(self._trainer, "datamodule", None))
+        checkpoint[RECORD] = training_record(self.model, self.data)
         # dropout draws from the process's own generator; saving is collective in Lightning, so gathering is safe
         state = {"torch": torch.get_rng_state()}
         if self.device.type == "cuda":
@@ -320,7 +321,7 @@ class ClinClipModule(L.LightningModule):
         """Remember the record until training or evaluation starts: the data module is restored after the model."""
         self._record = checkpoint.get(RECORD) or {}
         trainer = self._trainer
-        size = getattr(getattr(trainer, "datamodule", None), "batch_size", None)
+        size = self.data.batch_size
         # the other functions look at the weights; nothing is resumed
         if trainer is not None and trainer.state.fn == "fit" and size is not None:
             in_steps = trainer.max_steps is not None and trainer.max_steps >= 0
@@ -343,15 +344,13 @@ class ClinClipModule(L.LightningModule):
         self._check_tokenizer()
 
     def _check_tokenizer(self) -> None:
-        stored = self._record.pop("tokenizer", None)
-        if (
-            self.tokenizer is not None
-            and stored is not None
-            and Tokenizer.from_json(stored).hash != self.tokenizer.hash
-        ):
+        # the data module may have taken over the checkpoint's tokenizer since set-up
+        self.data = spec_of(self.trainer.datamodule)  # type: ignore[attr-defined]
+        stored, tokenizer = self._record.pop("tokenizer", None), self.data.tokenizer
+        if tokenizer is not None and stored is not None and Tokenizer.from_json(stored).hash != tokenizer.hash:
             raise CheckpointError(
-                f"the checkpoint was trained with another tokenizer than the data module's ({self.tokenizer.name}, "
-                f"{self.tokenizer.vocab_size} tokens), so its token embeddings would not fit; use the same manifests "
+                f"the checkpoint was trained with another tokenizer than the data module's ({tokenizer.name}, "
+                f"{tokenizer.vocab_size} tokens), so its token embeddings would not fit; use the same manifests "
                 "and data.tokenizer"
             )
 
@@ -399,10 +398,9 @@ def _float(value: Tensor | float) -> Tensor | float:
     return value.float() if isinstance(value, Tensor) else float(value)
 
 
-def _absent(model: DualEncoder, datamodule: Any) -> set[str]:
-    """Requirements that are known at set-up not to be met; other data modules are checked on the first batch."""
-    switches = {"batch.twins": "twins", "batch.graph": "graphs", "batch.frozen_text": "frozen_text"}
-    absent = {k for k, name in switches.items() if hasattr(datamodule, name) and not getattr(datamodule, name)}
+def _absent(model: DualEncoder, data: DataSpec) -> set[str]:
+    """Requirements that are known at set-up not to be met; what nobody says is checked on the first batch."""
+    absent = {f"batch.{name}" for name in data.absent}
     if "batch.twins" in absent:
         absent.add("embeddings.twins")
     if model.graph_encoder is None or "batch.graph" in absent:

@@ -156,7 +156,7 @@ def test_manifests_are_mixed_with_weights(manifest_dir: Path, frontal_dir: Path,
     parts = [set(torch.cat([b.sample for b in epoch(half, e)]).tolist()) for e in (0, 1)]
     assert len(parts[0]) == round(studies[0] / 2)
     assert parts[0] != parts[1]
-    assert data.manifest_hashes == [Manifest.load(manifest_dir).hash, Manifest.load(other).hash]
+    assert list(data.spec.provenance.manifests) == [Manifest.load(manifest_dir).hash, Manifest.load(other).hash]
 
 
 def rename(folder: Path, dataset: str) -> None:

@@ -17,6 +17,7 @@ from clinclip.data.manifest import Manifest, save
 from clinclip.draws import stable_hashes
 from clinclip.export.checkpoint import LoadedModel, load_model, save_model
 from clinclip.export.inference import embed_manifest, embed_texts
+from clinclip.images import Preprocessing
 from clinclip.metrics.retrieval import retrieval_metrics
 from clinclip.testing import tiny_manifest, tiny_model
 from clinclip.text.tokens import Tokenizer
@@ -52,7 +53,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     for name, seed, split in (("a", 0, "train"), ("b", 1, "train"), ("seen", 0, "test")):
         record = {"manifests": [manifest.hash], "datasets": ["toy"], "patients": patients(split), "version": "0"}
-        model = LoadedModel(tiny_model(seed=seed).eval(), tokenizer, 32, 64, "", record)
+        model = LoadedModel(tiny_model(seed=seed).eval(), tokenizer, Preprocessing(32, 40, max_tokens=64), "", record)
         save_model(model, folder / name, with_patients=True)
     return folder
 

@@ -7,15 +7,15 @@ import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
+from clinclip.data.spec import DataSpec, Provenance
 from clinclip.errors import CheckpointError
 from clinclip.export.checkpoint import RECORD, LoadedModel, load_model, save_model, sha256_of, training_record
+from clinclip.images import Preprocessing
 from clinclip.models import DualEncoder, ImageEncoder, TextEncoder
 from clinclip.testing import random_batch, tiny_model
 from clinclip.text.tokens import Tokenizer
@@ -23,23 +23,19 @@ from clinclip.text.tokens import Tokenizer
 TOKENIZER = Tokenizer.train(["No pneumothorax. Small effusion."] * 3)
 
 
-def datamodule() -> SimpleNamespace:
-    return SimpleNamespace(
-        tokenizer_=TOKENIZER,
-        image_size=32,
-        max_tokens=48,
-        manifest_hashes=["abc"],
-        train_manifest_hash="abc",
-        manifests=[SimpleNamespace(frame=pd.DataFrame({"dataset": ["toy", "toy"]}))],
-        train_patients=np.array([5, -7], dtype=np.int64),
-    )
+PREPROCESSING = Preprocessing(32, 40, "crop", "voi", "published", "strict", "centre", 48)
+
+
+def facts() -> DataSpec:
+    seen = Provenance(("abc",), ("toy",), np.array([5, -7], dtype=np.int64))
+    return DataSpec(TOKENIZER, PREPROCESSING, provenance=seen)
 
 
 def checkpoint(path: Path, model: DualEncoder | None = None, **changes) -> Path:
     model = model or tiny_model(bias=-10.0)
     content = {
         "state_dict": {f"model.{k}": v for k, v in model.state_dict().items()},
-        RECORD: training_record(model, datamodule()),
+        RECORD: training_record(model, facts()),
     }
     torch.save({**content, **changes}, path)
     return path
@@ -56,7 +52,7 @@ def test_a_loaded_model_computes_the_same(tmp_path) -> None:
     assert not loaded.model.training
     assert not any(p.requires_grad for p in loaded.model.parameters())
     assert loaded.tokenizer.hash == TOKENIZER.hash
-    assert (loaded.image_size, loaded.max_tokens) == (32, 48)
+    assert loaded.preprocessing == PREPROCESSING
     assert loaded.sha256 == sha256_of(path)
     assert loaded.train["patients"].tolist() == [5, -7]
     assert loaded.train["datasets"] == ["toy"]
@@ -72,6 +68,8 @@ def test_a_folder_holds_the_same_model_without_pickle(tmp_path, patients) -> Non
     assert torch.equal(again.model(batch).image, loaded.model(batch).image)
     assert torch.equal(again.model(batch).text, loaded.model(batch).text)
     assert again.tokenizer.hash == loaded.tokenizer.hash
+    assert again.preprocessing == PREPROCESSING
+    assert {**again.train, "patients": None} == {**loaded.train, "patients": None}
     # hashed ids of a public data set can be searched: they leave only when asked for
     assert (again.train["patients"] is not None) is patients
     assert ("-7" in (folder / "config.json").read_text()) is patients
@@ -117,9 +115,9 @@ def test_damage_is_named(tmp_path, kind) -> None:
     elif kind == "other":
         torch.save({"state_dict": model.state_dict()}, path)
     elif kind == "record":
-        checkpoint(path, **{RECORD: {"format": 1, "model": {"embed_dim": 3}}})
+        checkpoint(path, **{RECORD: {"format": 2, "model": {"embed_dim": 3}}})
     elif kind == "format":
-        checkpoint(path, **{RECORD: {**training_record(model, datamodule()), "format": 99}})
+        checkpoint(path, **{RECORD: {**training_record(model, facts()), "format": 99}})
     elif kind == "weights":
         checkpoint(path, state_dict={})
     elif kind == "shapes":
@@ -142,8 +140,8 @@ def test_own_towers_cannot_be_loaded_from_a_file(tmp_path) -> None:
 
 def test_a_run_without_data_module_says_what_is_missing(tmp_path) -> None:
     model = tiny_model()
-    path = checkpoint(tmp_path / "a.ckpt", model, **{RECORD: training_record(model, None)})
-    with pytest.raises(CheckpointError, match="tokenizer, image_size, max_tokens"):
+    path = checkpoint(tmp_path / "a.ckpt", model, **{RECORD: training_record(model, DataSpec())})
+    with pytest.raises(CheckpointError, match="tokenizer and preprocessing"):
         load_model(path)
 
 

@@ -10,7 +10,7 @@ from clinclip.data.manifest import Manifest
 from clinclip.errors import ConfigError, DataError
 from clinclip.export import inference
 from clinclip.export.checkpoint import LoadedModel
-from clinclip.images.transforms import ImageTransform
+from clinclip.images import Preprocessing
 from clinclip.testing import tiny_manifest, tiny_model
 from clinclip.text.tokens import Tokenizer
 
@@ -23,15 +23,15 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 @pytest.fixture
 def loaded(manifest: Manifest) -> LoadedModel:
     tokenizer = Tokenizer.train(manifest.frame["text"].tolist())
-    return LoadedModel(tiny_model(graphs=False).eval(), tokenizer, image_size=32, max_tokens=64, sha256="00")
+    return LoadedModel(tiny_model(graphs=False).eval(), tokenizer, Preprocessing(32, 40, max_tokens=64), sha256="00")
 
 
 def test_every_image_once_in_the_order_of_the_manifest(manifest: Manifest, loaded: LoadedModel) -> None:
     got = inference.embed_manifest(loaded, manifest, "test", batch_size=4, device="cpu", progress=False)
     part = manifest.split("test")
     assert len(got["image"]) == len(part) == len(np.unique(got["row"]))
-    transform = ImageTransform(32)
-    pixels = np.stack([transform(manifest.cache[int(i)]) for i in part["cache_index"]])[:, None]
+    see = loaded.preprocessing.see
+    pixels = np.stack([see(manifest.cache[int(i)]) for i in part["cache_index"]])[:, None]
     with torch.no_grad():
         want = loaded.model.encode_image(torch.from_numpy(pixels)).numpy()
     np.testing.assert_allclose(got["image"], want, atol=1e-5)

@@ -150,17 +150,17 @@ def test_accumulation_and_batch_norm_are_warned_about(tmp_path) -> None:
     normed.train()
     normed._trainer = SimpleNamespace(world_size=2, accumulate_grad_batches=1)  # type: ignore[assignment]
     with pytest.warns(UserWarning, match="sync_batchnorm"):
-        normed._check_training(None)
+        normed._check_training()
     # Lightning converts the layers only after the set-up
     strategy = trainer(tmp_path, strategy="ddp", devices=2, sync_batchnorm=True).strategy
     normed._trainer = SimpleNamespace(world_size=2, accumulate_grad_batches=1, strategy=strategy)  # type: ignore
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        normed._check_training(None)
+        normed._check_training()
     module._trainer = normed._trainer
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        module._check_training(None)  # a transformer has no BatchNorm
+        module._check_training()  # a transformer has no BatchNorm
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path) -> None:
