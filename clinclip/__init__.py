@@ -21,6 +21,7 @@ _PUBLIC = {
     "CXRDataModule": "clinclip.data.datamodule",
     "DualEncoder": "clinclip.models.dual_encoder",
     "LossTerm": "clinclip.losses.base",
+    "evaluate": "clinclip.evaluation.run",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -14,7 +14,26 @@ from pathlib import Path
 
 import numpy as np
 
-from clinclip.errors import DataError, OutputError
+from clinclip.errors import ConfigError, DataError, OutputError
+
+
+def shipped_configs() -> Path:
+    """The folder of the shipped configuration files: ``configs`` of the repository, or of the installed package."""
+    package = Path(__file__).parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def config_file(name: str) -> Path:
+    """A shipped configuration file, e.g. ``protocols/align-v1.json``.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    path = shipped_configs() / name
+    if not path.is_file():
+        raise ConfigError(f"no configuration {name!r} beside the package ({shipped_configs()})")
+    return path
 
 
 def compact_json(value: object) -> str:

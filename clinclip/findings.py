@@ -108,6 +108,9 @@ ENCODINGS: dict[str, Mapping[LabelState, float]] = {
     },
 }
 
+#: Where labels come from: the publisher's table, clinclip's reading of the reports, or "auto" (the table, else read).
+LABEL_SOURCES: tuple[str, ...] = ("auto", "table", "read")
+
 #: Named policies for evaluation and supervised training: state -> 1, 0 or None (left out).
 EVALUATION_POLICIES: dict[str, Mapping[LabelState, int | None]] = {
     # only what the report or reader says outright

@@ -26,7 +26,7 @@ import pandas as pd
 
 from clinclip.__main__ import main
 from clinclip.cli import build
-from clinclip.commands.stages import config_file
+from clinclip.files import config_file
 from clinclip.phantom import generate_mimic_cxr
 
 STUDIES, EPOCHS = 60, 2  # with 4000 and 8 the rows differ

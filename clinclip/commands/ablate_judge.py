@@ -14,9 +14,6 @@ import numpy as np
 from clinclip.errors import DataError
 from clinclip.evaluation.tables import Measured
 
-TASKS = ("zero-shot", "retrieval", "align")
-#: the tables that the ablation quotes
-TABLES = frozenset({"ranking", "retrieval", "clinical", "align"})
 #: name of the file in a run's folder
 RESULTS = "judged.npz"
 
@@ -47,32 +44,28 @@ class Judged:
 
 def judge(checkpoint: Path, manifest: Path, out: Path, split: str = "test", resamples: int = 1000) -> None:
     """Measure a checkpoint on a manifest and write :data:`RESULTS` into ``out``, atomically."""
-    from clinclip.commands.evaluate import make_task
-    from clinclip.commands.evaluate_tasks import Engine
     from clinclip.data.manifest import Manifest
-    from clinclip.evaluation.exposure import check_exposure
-    from clinclip.evaluation.protocols import DEFAULTS, load_protocol
+    from clinclip.evaluation.run import exposure, make_task
+    from clinclip.evaluation.tasks import TASKS
+    from clinclip.evaluation.tasks.base import Embedder
     from clinclip.export.checkpoint import load_model
 
-    opened, loaded = Manifest.load(manifest), load_model(str(checkpoint))
-    engine = Engine(64, "auto", False, None, TABLES)
+    opened, embed = Manifest.load(manifest), Embedder(load_model(str(checkpoint)))
     names: list[tuple[str, str, str, str]] = []
     points, drawn = [], []
-    facts: dict[str, Any] = {"manifest": opened.hash, "split": split, "sha256": loaded.sha256, "positives": {}}
-    for task_name in TASKS:
-        protocol = load_protocol(DEFAULTS[task_name]).change(split=split, resamples=resamples)
-        task = make_task(protocol, opened)
-        patients, datasets = task.items.patient, sorted(task.items.frame["dataset"].unique())
-        check_exposure(loaded.train, patients, datasets, opened.hash, split).enforce(False)
-        measured = task.run(loaded, engine, 0).measured
+    facts: dict[str, Any] = {"manifest": opened.hash, "split": split, "sha256": embed.model.sha256, "positives": {}}
+    for kind in (k for k in TASKS if k.ablation):
+        task_name, task = kind.name, make_task(kind, opened, split=split, resamples=resamples)
+        exposure(task, embed.model).enforce(False)
+        measured = task.run(embed, tables=kind.ablation).measured
         found, values, resampled = flat(task_name, measured)
         names += found
         points.append(values)
         drawn.append(resampled)
         facts[task_name] = {
-            "protocol": protocol.hash(**task.resolved),
+            "protocol": task.protocol.hash(**task.resolved),
             "images": len(task.items.rows),
-            "patients": len(np.unique(patients)),
+            "patients": len(np.unique(task.items.patient)),
         }
         if task_name == "zero-shot":
             facts["positives"] = {r.label: r.counts["positives"] for r in measured.table("ranking").rows if r.counts}

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clinclip.commands.ablate_judge import RESULTS
-from clinclip.commands.stages import Stage, StageError, config_file, is_done, run_stage
+from clinclip.commands.stages import Stage, StageError, is_done, run_stage
+from clinclip.files import config_file
 
 #: row -> what it adds; the order of the table
 ROWS: dict[str, str] = {
@@ -194,8 +195,8 @@ def default_jobs() -> tuple[int, int]:
 
 def prevalence(manifest: Path) -> dict[str, float]:
     """Finding -> share of the training images that have it, by the labels that zero-shot uses."""
-    from clinclip.commands.evaluate_items import label_codes, label_source, select
     from clinclip.data.manifest import Manifest
+    from clinclip.evaluation.items import label_codes, label_source, select
     from clinclip.findings import FINDINGS, STATE_CODE, LabelState
 
     items = select(Manifest.load(manifest), "train")

@@ -11,7 +11,8 @@ import json
 import time
 from pathlib import Path
 
-from clinclip.commands.stages import Stage, config_file, is_done, run_stage
+from clinclip.commands.stages import Stage, is_done, run_stage
+from clinclip.files import config_file
 
 #: results.json headline -> words of the table
 HEADLINES = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import clinclip
-from clinclip.evaluation.protocols import FILES
+from clinclip.evaluation.html import TEMPLATES
 from clinclip.findings import FINDINGS
 from clinclip.prepare.summary import STATES, LabelTable, Summary
 
@@ -221,7 +221,7 @@ def page(summary: Summary, images: Sequence[np.ndarray] = ()) -> str:
         ),
         f"<footer>clinclip {clinclip.__version__}. Research software; not a medical device.</footer>",
     ]
-    style = (FILES / "report.css").read_text(encoding="utf-8")
+    style = (TEMPLATES / "page.css").read_text(encoding="utf-8")
     style += (
         ".sheet { grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); } .sheet .example { padding: 4px; }"
         " .wide + .wide, .wide + p { margin-top: 14px; } header p, dd { overflow-wrap: anywhere; }"

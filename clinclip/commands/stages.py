@@ -25,19 +25,6 @@ class StageError(ClinClipError):
     """A command that a stage ran has failed; its own message stands above."""
 
 
-def config_file(name: str) -> Path:
-    """A shipped configuration file, e.g. ``experiment/phantom_n.yaml``: of the repository, or of the installed package.
-
-    Raises:
-        ConfigError: there is no such file.
-    """
-    package = Path(__file__).parent.parent
-    for root in (package / "configs", package.parent / "configs"):
-        if (root / name).is_file():
-            return root / name
-    raise ConfigError(f"no configuration {name!r} beside the package ({package.parent / 'configs'})")
-
-
 @dataclass(frozen=True)
 class Stage:
     """One command of a longer way.

@@ -6,13 +6,16 @@ import base64
 import math
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 import clinclip
 from clinclip.evaluation import figures
-from clinclip.evaluation.protocols import FILES
-from clinclip.evaluation.report import DISCLAIMER, HEADLINES, Evaluation, facts, summary
+from clinclip.evaluation.report import DISCLAIMER, facts, summary
+from clinclip.evaluation.result import Result
 from clinclip.evaluation.tables import Style, Table, number
 from clinclip.metrics.intervals import Interval
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 def _interval(cell: Interval, style: Style) -> str:
@@ -60,16 +63,15 @@ def _section(title: str, about: str, *parts: str) -> str:
     return f"<section><h2>{escape(title)}</h2><p>{escape(about)}</p>{content}</section>" if content else ""
 
 
-def _cards(evaluation: Evaluation) -> str:
+def _cards(result: Result) -> str:
     cards = []
-    for name, cell in evaluation.models[0].headline.items():
-        if name not in HEADLINES:
-            continue
-        title, style = HEADLINES[name]
+    first = result.models[0]
+    for headline in first.outcome.headlines:
+        title, style, cell = headline.title, first.style(headline), first.cell(headline)
         unit = " %" if style.percent else ""
         second = ""
-        if len(evaluation.models) > 1:
-            other = evaluation.models[1].headline[name]
+        if len(result.models) > 1:
+            other = result.models[1].cell(headline)
             second = f'<div class="second"><b>{number(other.value, style)}{unit}</b></div>'
         cards.append(
             f'<div class="card"><span>{escape(title)}</span><b>{number(cell.value, style)}{unit}</b>'
@@ -85,57 +87,17 @@ def _key(names: Sequence[str]) -> str:
     return f"<p>{' &nbsp; '.join(items)}</p>"
 
 
-def _figures(evaluation: Evaluation, names: list[str]) -> str:
-    models = evaluation.models
-    tables = {t.key: [m.tables[i] for m in models] for i, t in enumerate(models[0].tables)}
-    drawn = [m.figures for m in models]
-    if evaluation.task == "zero-shot":
-        return (
-            _section(
-                "AUROC by finding",
-                "Dots with intervals; dashed: chance.",
-                figures.forest(tables["ranking"], "AUROC", names, 0.5),
-            )
-            + _section("ROC curves", "One panel a defined finding.", figures.roc([d["roc"] for d in drawn], names))
-            + _section(
-                "Reliability",
-                "All findings together: how often a finding is there against the probability that the model gives it. "
-                "Larger dots hold more predictions; a calibrated model lies on the dashed line.",
-                figures.reliability([d["reliability"] for d in drawn], names),
-            )
-        )
-    if evaluation.task == "retrieval":
-        return _section(
-            "Recall at every k",
-            "Up to the whole gallery. The gap between the lines is what identical reports of other studies cost.",
-            figures.recall([d["recall"] for d in drawn], names),
-        )
-    if evaluation.task == "probe":
-        if "findings" not in tables:
-            return ""
-        column = models[0].tables[1].columns[-1]
-        return _section(
-            f"AUROC by finding, {column} of the labels",
-            "Dots with intervals; dashed: chance.",
-            figures.forest(tables["findings"], column, names, 0.5),
-        )
-    column = models[0].tables[0].columns[0]
-    return _section(
-        "Score gaps",
-        "Right of zero the model is right. A narrow peak at zero means that it hardly tells the texts apart.",
-        figures.gaps([d["gaps"] for d in drawn], names),
-    ) + _section(
-        f"{column}, by finding",
-        "Dots with intervals; dashed: chance.",
-        figures.forest(tables["findings"], column, names, 0.5),
-    )
+def _figures(result: Result, names: list[str]) -> str:
+    tables = {t.key: [m.tables[i] for m in result.models] for i, t in enumerate(result.models[0].tables)}
+    drawn = result.task.draw(tables, [m.outcome.figures for m in result.models], names)
+    return "".join(_section(d.title, d.about, d.svg) for d in drawn)
 
 
-def _examples(evaluation: Evaluation) -> str:
-    if not evaluation.examples:
+def _examples(result: Result) -> str:
+    if not result.models[0].outcome.examples:
         return ""
     items = []
-    for example in evaluation.examples:
+    for example in result.models[0].outcome.examples:
         picture = base64.b64encode(example.png).decode()
         lines = "".join(
             f'<p class="{"true" if true else "other"}"><b>{escape(label)}</b> ({score:.3f})<br>{escape(text)}</p>'
@@ -147,21 +109,21 @@ def _examples(evaluation: Evaluation) -> str:
     return _section("Examples", about, f'<div class="examples">{"".join(items)}</div>')
 
 
-def _warnings(evaluation: Evaluation) -> str:
+def _warnings(result: Result) -> str:
     parts = []
-    for m in evaluation.models:
+    for m in result.models:
         reasons = escape(" ".join(m.exposure.reasons))
         if m.exposure.status == "exposed":
             parts.append(f'<div class="red">EXPOSED: {escape(m.name)} has seen this test data. {reasons}</div>')
         elif m.exposure.status == "unknown":
             parts.append(f'<div class="amber"><b>Exposure unknown</b> ({escape(m.name)}): {reasons}</div>')
-    parts += [f'<div class="amber">{escape(note)}</div>' for note in evaluation.notes]
+    parts += [f'<div class="amber">{escape(note)}</div>' for note in result.notes]
     return "".join(parts)
 
 
-def _facts(evaluation: Evaluation) -> str:
+def _facts(result: Result) -> str:
     lines = []
-    for name, value in facts(evaluation):
+    for name, value in facts(result):
         text = escape(value)
         if name.startswith("exposure"):
             status, _, reason = value.partition(": ")
@@ -169,39 +131,39 @@ def _facts(evaluation: Evaluation) -> str:
         lines.append(f"<dt>{escape(name)}</dt><dd>{text}</dd>")
     return _section(
         "What was measured, on what, how",
-        evaluation.protocol.about or "Numbers without these lines do not reproduce.",
+        result.protocol.about or "Numbers without these lines do not reproduce.",
         f"<dl>{''.join(lines)}</dl>",
     )
 
 
-def as_html(evaluation: Evaluation) -> str:
+def as_html(result: Result) -> str:
     """The report as one HTML page."""
-    names = [m.name for m in evaluation.models]
+    names = [m.name for m in result.models]
     if len(names) > 1:
         names = [f"{letter}: {name}" for letter, name in zip("AB", names, strict=False)]
-    lines = "".join(f"<p>{escape(line)}</p>" for line in (*summary(evaluation), evaluation.interval_note))
+    lines = "".join(f"<p>{escape(line)}</p>" for line in (*summary(result), result.interval_note))
     body = [
-        f"<header><h1>{escape(evaluation.title)}</h1>{lines}</header>",
+        f"<header><h1>{escape(result.task.title)}</h1>{lines}</header>",
         _key(names),
-        _warnings(evaluation),
-        _cards(evaluation),
+        _warnings(result),
+        _cards(result),
     ]
-    first = evaluation.models[0].tables[0]
+    first = result.models[0].tables[0]
     if len(names) == 1:
         body.append(_section(first.title, first.about, _table(first)))
-        body.append(_figures(evaluation, names))
-        body += [_section(t.title, t.about, _table(t)) for t in evaluation.models[0].tables[1:]]
+        body.append(_figures(result, names))
+        body += [_section(t.title, t.about, _table(t)) for t in result.models[0].tables[1:]]
     else:
         about = "First minus second, paired intervals; shaded where the interval leaves out zero."
-        body += [_section(f"{t.title} (A minus B)", about, _table(t)) for t in evaluation.differences]
-        body.append(_figures(evaluation, names))
-        for name, model in zip(names, evaluation.models, strict=True):
+        body += [_section(f"{t.title} (A minus B)", about, _table(t)) for t in result.differences]
+        body.append(_figures(result, names))
+        for name, model in zip(names, result.models, strict=True):
             body += [_section(f"{t.title} ({name})", t.about, _table(t)) for t in model.tables]
-    body += [_examples(evaluation), _facts(evaluation)]
+    body += [_examples(result), _facts(result)]
     body.append(f"<footer>clinclip {clinclip.__version__}. {DISCLAIMER}</footer>")
-    style = (FILES / "report.css").read_text(encoding="utf-8")
+    style = (TEMPLATES / "page.css").read_text(encoding="utf-8")
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(evaluation.title)}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(result.task.title)}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>'
         f"<body><main>{''.join(body)}</main></body></html>\n"
     )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clinclip.errors import ConfigError, DataError
+from clinclip.errors import DataError
 from clinclip.metrics.intervals import Interval, PatientResamples, Statistic, bootstrap, percentiles
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: between the ends of an interval, and alone for "undefined"
 EN_DASH = "\N{EN DASH}"
@@ -101,6 +105,18 @@ class Table:
         """The cell of a row label and a column."""
         return next(r for r in self.rows if r.label == row).cells[column]
 
+    def frame(self) -> pd.DataFrame:
+        """A row a row: counts, then value, ``low`` and ``high`` of every column."""
+        import pandas as pd
+
+        records = []
+        for row in self.rows:
+            record: dict[str, float] = dict(row.counts)
+            for name, cell in row.cells.items():
+                record |= {name: cell.value, f"{name} low": cell.low, f"{name} high": cell.high}
+            records.append(record)
+        return pd.DataFrame(records, index=[row.label for row in self.rows])
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -112,6 +128,13 @@ class Measured:
     def table(self, key: str) -> Table:
         """The table called ``key``."""
         return next(t for t in self.tables if t.key == key)
+
+    def mean(self, key: str, rows: Sequence[str], column: str) -> tuple[float, np.ndarray]:
+        """The mean of a column over some rows, and its bootstrap values (R,); none without a bootstrap."""
+        cells = [(t.key, r.label, c) for t in self.tables for r in t.rows for c in t.columns]
+        at = [cells.index((key, row, column)) for row in rows]
+        value = float(np.mean([self.table(key).cell(row, column).value for row in rows]))
+        return value, np.zeros(0) if self.drawn is None else self.drawn[:, at].mean(axis=1)
 
 
 def measure(
@@ -224,52 +247,4 @@ def markdown(table: Table) -> str:
         cells += [interval_text(row.cells[c], table.style(c)) for c in table.columns]
         label = f"{row.label} ({row.note})" if row.note else row.label
         lines.append(f"| {label} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def ablation_table(results: Mapping[str, Sequence[Mapping[str, float]]], metrics: Sequence[str] | None = None) -> str:
-    """Rows by metrics, each cell the mean over seeds and, with two seeds or more, the sample standard deviation.
-
-    The best mean of every column is bold. Ranks and losses (names ending in ``rank``, ``loss`` or ``ece``) are better
-    when small.
-
-    Args:
-        results: row name -> one mapping of metrics a seed.
-        metrics: columns; None takes all metrics in order of first appearance.
-
-    Returns:
-        A Markdown table; a dash where a row lacks a metric.
-
-    Raises:
-        ConfigError: no row, or a row without results.
-    """
-    if not results or any(not runs for runs in results.values()):
-        empty = [name for name, runs in results.items() if not runs]
-        raise ConfigError(f"ablation table: {'no rows' if not results else 'no results for ' + ', '.join(empty)}")
-    if metrics is None:
-        metrics = list(dict.fromkeys(m for runs in results.values() for run in runs for m in run))
-    values = {
-        (name, m): np.array([run[m] for run in runs if m in run and not math.isnan(run[m])], dtype=np.float64)
-        for name, runs in results.items()
-        for m in metrics
-    }
-    best: dict[str, str] = {}
-    for m in metrics:
-        means = {name: values[name, m].mean() for name in results if len(values[name, m])}
-        if len(means) > 1:
-            smaller = m.lower().endswith(("rank", "loss", "ece"))
-            best[m] = (min if smaller else max)(means, key=lambda name: means[name])
-    lines = [f"| row | seeds | {' | '.join(metrics)} |", "|---" * (2 + len(metrics)) + "|"]
-    for name, runs in results.items():
-        cells = []
-        for m in metrics:
-            v = values[name, m]
-            if not len(v):
-                cells.append(EN_DASH)
-                continue
-            text = f"{v.mean():.3f}" + (f" ± {v.std(ddof=1):.3f}" if len(v) > 1 else "")
-            if len(v) < len(runs):
-                text += f" ({len(v)} of {len(runs)} seeds)"
-            cells.append(f"**{text}**" if best.get(m) == name else text)
-        lines.append(f"| {name} | {len(runs)} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from clinclip.commands import stages
-from clinclip.commands.stages import Stage, StageError, config_file, is_done, run_stage
+from clinclip.commands.stages import Stage, StageError, is_done, run_stage
 from clinclip.errors import ConfigError
+from clinclip.files import config_file
 
 
 class FakeCommand:

@@ -5,12 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from clinclip.errors import ConfigError, DataError
+from clinclip.errors import DataError
 from clinclip.evaluation.tables import (
     RowSpec,
     Style,
     TableSpec,
-    ablation_table,
     differences,
     interval_text,
     markdown,
@@ -103,21 +102,3 @@ def test_interval_text() -> None:
     assert interval_text(Interval(0.5, 0.4, 0.6), Style(percent=True)) == "50.0 (40.0\N{EN DASH}60.0)"
     assert interval_text(Interval(-0.5, -0.6, 0.1), Style(sign=True)) == "-0.500 (-0.600 to +0.100)"
     assert interval_text(Interval(math.nan, 0.4, 0.6)) == "\N{EN DASH}"
-
-
-def test_ablation_table() -> None:
-    runs = {
-        "baseline": [{"r1": 0.2, "loss": 1.0}, {"r1": 0.3, "loss": 1.2}],
-        "n": [{"r1": 0.5, "loss": math.nan}, {"r1": 0.5}],
-        "g": [{"loss": 0.4}],
-    }
-    lines = ablation_table(runs).splitlines()
-    assert lines[0] == "| row | seeds | r1 | loss |"
-    assert lines[2] == "| baseline | 2 | 0.250 ± 0.071 | 1.100 ± 0.141 |"
-    assert lines[3] == "| n | 2 | **0.500 ± 0.000** | \N{EN DASH} |"
-    assert lines[4] == "| g | 1 | \N{EN DASH} | **0.400** |"  # a smaller loss is better
-    assert "(1 of 2 seeds)" in ablation_table({"a": [{"x": 1.0}, {"y": 2.0}]}, ["x"])
-    with pytest.raises(ConfigError, match="no results for n"):
-        ablation_table({"baseline": [{"r1": 0.2}], "n": []})
-    with pytest.raises(ConfigError, match="no rows"):
-        ablation_table({})

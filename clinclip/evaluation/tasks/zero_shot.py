@@ -1,19 +1,166 @@
-"""The tables of zero-shot classification: by finding, at an operating point, calibration, subgroups."""
+"""Zero-shot classification: by finding, at an operating point, calibration, subgroups."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clinclip.evaluation.tables import RowSpec, TableSpec
+from clinclip.evaluation import figures as draw
+from clinclip.evaluation import items as items_of
+from clinclip.evaluation.items import LabelProtocol
+from clinclip.evaluation.result import Drawing, Example, Headline
+from clinclip.evaluation.tables import Measured, RowSpec, Table, TableSpec
+from clinclip.evaluation.tasks.base import Embedder, Task, row
 from clinclip.findings import CHEXPERT_FIVE
 from clinclip.metrics.auroc import SortedScores, sorted_columns
 from clinclip.metrics.calibration import expected_calibration_error, reliability
 from clinclip.metrics.intervals import Statistic
 from clinclip.metrics.subgroups import Group
 from clinclip.metrics.thresholds import best_threshold, confusion, f1, mcc
+from clinclip.metrics.zero_shot import ensemble, zero_shot_margins, zero_shot_scores
+from clinclip.text.prompts import load_prompts
+
+if TYPE_CHECKING:
+    from clinclip.data.manifest import Manifest
+
+#: a finding is rare when fewer training images than this share have it
+RARE = 0.05
+#: a finding with fewer positives among the test items is left out of the rare and the common mean
+POSITIVES = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeroShotProtocol(LabelProtocol):
+    """Further decides ``prompts``: name or file of the prompt set."""
+
+    prompts: str = "report-v1"
+
+
+@dataclass(frozen=True)
+class ZeroShotScores:
+    """Scores (N, K) of the items: positive minus negative prompt, and as a probability; margins of the tuning items."""
+
+    margins: np.ndarray
+    probability: np.ndarray
+    tuning: np.ndarray | None
+
+
+class ZeroShot(Task[ZeroShotScores]):
+    """Classification by prompts. Thresholds come from the validation split, where the manifest has one."""
+
+    name = "zero-shot"
+    title = "Zero-shot classification"
+    about = "Classify findings by positive and negative prompts: AUROC, AUPRC, F1, MCC, calibration, subgroups."
+    default = "zero-shot-chexpert14-v1"
+    protocol_class = ZeroShotProtocol
+    options = {  # noqa: RUF012
+        **LabelProtocol.OPTIONS,
+        "--prompts": {"metavar": "NAME|FILE", "help": "report-v1, plain-v1, or a JSON file of your own"},
+    }
+    ablation = ("ranking",)
+    demo = ("auroc_macro",)
+
+    def __init__(self, manifest: Manifest, protocol: ZeroShotProtocol) -> None:
+        super().__init__(manifest, protocol)
+        self.prompts = load_prompts(protocol.prompts).select(protocol.findings)
+        self.findings = self.prompts.findings
+        self.resolved = {"prompts": self.prompts.hash}
+        self.source = items_of.label_source(manifest, protocol.label_source)
+        self.labels = items_of.truth(self.items, protocol, self.source, self.findings)
+        self.tuning: items_of.Items | None = None
+        if protocol.split != "validate" and (manifest.frame["split"] == "validate").any():
+            self.tuning = items_of.select(manifest, "validate")
+            self.tuning_labels = items_of.truth(self.tuning, protocol, self.source, self.findings)
+        else:
+            self.notes.append("No validation split to choose thresholds on: F1 and MCC are left out.")
+        self.facts = items_of.data_facts(
+            self.items,
+            labels=f"{self.source}, policy {protocol.label_policy}",
+            prompts=f"{self.prompts.name} (hash {self.prompts.hash})",
+        )
+
+    def score(self, embed: Embedder) -> ZeroShotScores:
+        texts, groups = self.prompts.flat()
+        pairs = ensemble(embed.texts(texts), groups, 2 * len(self.findings))
+        positive, negative = pairs[0::2], pairs[1::2]
+        image = embed.images(self.items)
+        tuning = None if self.tuning is None else zero_shot_margins(embed.images(self.tuning), positive, negative)
+        return ZeroShotScores(
+            zero_shot_margins(image, positive, negative),
+            zero_shot_scores(image, positive, negative, embed.logit_scale),
+            tuning,
+        )
+
+    def tables(self, scores: ZeroShotScores) -> list[TableSpec]:
+        specs = [ranking_table(scores.margins, self.labels, self.findings)]
+        if scores.tuning is not None:
+            specs.append(operating_table(scores.margins, self.labels, self.findings, scores.tuning, self.tuning_labels))
+        specs.append(calibration_table(scores.probability, self.labels, self.findings))
+        subgroups = self.items.groups()
+        if subgroups:
+            specs.append(subgroup_table(scores.margins, self.labels, subgroups))
+        return specs
+
+    def headlines(self, measured: Measured) -> list[Headline]:
+        macro = (row(measured, "ranking", "macro over"),)
+        return [
+            Headline("auroc_macro", "macro AUROC", "ranking", macro, "AUROC"),
+            Headline("auprc_macro", "macro AUPRC", "ranking", macro, "AUPRC"),
+        ]
+
+    def compared(self, measured: Measured) -> list[Headline]:
+        """Mean AUROC of the common and of the rare findings, by their share of the training split."""
+        share = prevalence(self.manifest, self.source)
+        positives = {r.label: r.counts["positives"] for r in measured.table("ranking").rows if r.counts}
+        known = [f for f, count in positives.items() if count >= POSITIVES]
+        common, rare = (tuple(f for f in known if (share[f] < RARE) == few) for few in (False, True))
+        wanted = (("auroc_common", "AUROC common", common), ("auroc_rare", "AUROC rare", rare))
+        return [Headline(name, title, "ranking", rows, "AUROC") for name, title, rows in wanted if rows]
+
+    def figures(self, scores: ZeroShotScores) -> dict[str, Any]:
+        return zero_shot_figures(scores.margins, self.labels, scores.probability, self.findings)
+
+    @classmethod
+    def draw(
+        cls, tables: Mapping[str, Sequence[Table]], figures: Sequence[dict[str, Any]], names: Sequence[str]
+    ) -> list[Drawing]:
+        return [
+            Drawing(
+                "AUROC by finding",
+                "Dots with intervals; dashed: chance.",
+                draw.forest(tables["ranking"], "AUROC", names, 0.5),
+            ),
+            Drawing("ROC curves", "One panel a defined finding.", draw.roc([f["roc"] for f in figures], names)),
+            Drawing(
+                "Reliability",
+                "All findings together: how often a finding is there against the probability that the model gives it. "
+                "Larger dots hold more predictions; a calibrated model lies on the dashed line.",
+                draw.reliability([f["reliability"] for f in figures], names),
+            ),
+        ]
+
+    def example(self, scores: ZeroShotScores, at: int) -> Example:
+        words = {1.0: "present", 0.0: "absent"}
+        probability = scores.probability[at]
+        best = np.argsort(-probability)[:5]
+        lines = tuple(
+            (self.findings[f], f"truth: {words.get(self.labels[at, f], 'not labelled')}", float(probability[f]),
+             bool(self.labels[at, f] == 1))
+            for f in best
+        )  # fmt: skip
+        return Example(self.picture(at), "Highest probabilities", lines)
+
+
+def prevalence(manifest: Manifest, source: str) -> dict[str, float]:
+    """Finding -> share of the training images that have it; nothing where there is no training split."""
+    from clinclip.findings import FINDINGS, PRESENT
+
+    part = items_of.select(manifest, "train")
+    shares = (items_of.label_codes(part, source) == PRESENT).mean(0)
+    return dict(zip(FINDINGS, shares.tolist(), strict=True))
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import f1_score, matthews_corrcoef
 
 from clinclip.evaluation.tables import measure
-from clinclip.evaluation.zero_shot_tables import (
+from clinclip.evaluation.tasks.zero_shot import (
     calibration_table,
     operating_table,
     ranking_table,

@@ -1,18 +1,28 @@
-"""The tables of CXR-Align: all items, by finding, margins, and the controls that tell understanding from habit."""
+"""CXR-Align: all items, by finding, margins, and the controls that tell understanding from habit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clinclip.evaluation.tables import RowSpec, TableSpec
+from clinclip.evaluation import figures as draw
+from clinclip.evaluation import items as items_of
+from clinclip.evaluation.protocols import Protocol
+from clinclip.evaluation.result import Drawing, Example, Headline
+from clinclip.evaluation.tables import Measured, RowSpec, Table, TableSpec
+from clinclip.evaluation.tasks.base import Embedder, Task
+from clinclip.evaluation.triplets import triplets_from_file, triplets_from_manifest
 from clinclip.findings import FINDINGS
-from clinclip.metrics.align import COMPARISONS, half_ties, outcomes
+from clinclip.metrics.align import COMPARISONS, half_ties, outcomes, pair_scores
 from clinclip.metrics.intervals import weighted_means
 from clinclip.metrics.subgroups import Group
+
+if TYPE_CHECKING:
+    from clinclip.data.manifest import Manifest
 
 #: outcome -> column title
 TITLES: dict[str, str] = {
@@ -51,6 +61,107 @@ class AlignItems:
         omitted = self.scores["omitted"]
         known = None if np.isnan(omitted).all() else omitted
         return outcomes(self.scores["report"], self.scores["negation"], known)
+
+
+class Align(Task[AlignItems]):
+    """CXR-Align comparisons, from the manifest's own edits or from a benchmark file."""
+
+    name = "align"
+    title = "CXR-Align: negation and completeness"
+    about = "CXR-Align: does an image prefer its report to the negated and to the incomplete one?"
+    default = "align-v1"
+    options = {  # noqa: RUF012
+        "--benchmark": {"type": Path, "metavar": "FILE", "help": "cxr-align.json, or a file of clinclip align build"},
+    }
+    ablation = ("align",)
+    demo = ("report_vs_negation", "report_vs_omitted")
+
+    def __init__(self, manifest: Manifest, protocol: Protocol, benchmark: Path | None = None) -> None:
+        super().__init__(manifest, protocol)
+        found = triplets_from_manifest(self.items) if benchmark is None else triplets_from_file(benchmark, self.items)
+        used, index = np.unique(found.index, return_inverse=True)
+        self.items = self.items.take(used)
+        self.triplets = found
+        #: position of each triplet's image among the items
+        self.index = index.reshape(-1)
+        if "benchmark_hash" in found.facts:
+            self.resolved = {"benchmark": found.facts["benchmark_hash"]}
+        without = sum(not text for text in found.omitted)
+        if without:
+            self.notes.append(f"{without} of {len(found)} items have no report with the finding left out.")
+        unknown = int((found.finding < 0).sum())
+        if unknown:
+            self.notes.append(
+                f"{unknown} items name a finding outside the CheXpert-14: in the totals, in no finding's row."
+            )
+        self.facts = items_of.data_facts(self.items, **found.facts)
+        self.texts = {"report": found.report, "negation": found.negation, "omitted": found.omitted}
+
+    @property
+    def patients(self) -> np.ndarray:
+        """One a triplet."""
+        return self.items.patient[self.index]
+
+    @property
+    def examples_from(self) -> int:
+        return len(self.triplets)
+
+    def score(self, embed: Embedder) -> AlignItems:
+        image = embed.images(self.items)[self.index]
+        partners = other_patients(self.patients, seed=self.protocol.seed)
+        vectors = embed.texts([t for these in self.texts.values() for t in these])
+        scores, blind, lengths = {}, {}, {}
+        for i, (name, these) in enumerate(self.texts.items()):
+            there = np.array([bool(t) for t in these])
+            mine = vectors[i * len(these) : (i + 1) * len(these)].astype(np.float64)
+            mine[~there] = np.nan
+            scores[name] = pair_scores(image, mine)
+            blind[name] = blind_scores(mine, image, partners)
+            lengths[name] = np.where(there, [float(len(t)) for t in these], np.nan)
+        return AlignItems(scores, blind, lengths, self.triplets.finding)
+
+    def tables(self, scores: AlignItems) -> list[TableSpec]:
+        specs = [overall_table(scores), finding_table(scores), margin_table(scores), control_table(scores)]
+        subgroups = self.items.groups(self.index)
+        return [*specs, align_subgroups(scores, subgroups)] if subgroups else specs
+
+    def headlines(self, measured: Measured) -> list[Headline]:
+        names = {title: name for name, title in TITLES.items()}
+        return [Headline(names[c], c, "align", ("all items",), c) for c in measured.table("align").columns]
+
+    def compared(self, measured: Measured) -> list[Headline]:
+        return [h for h in self.headlines(measured) if h.name in ("report_vs_negation", "report_vs_omitted")]
+
+    def figures(self, scores: AlignItems) -> dict[str, Any]:
+        return align_figures(scores)
+
+    @classmethod
+    def draw(
+        cls, tables: Mapping[str, Sequence[Table]], figures: Sequence[dict[str, Any]], names: Sequence[str]
+    ) -> list[Drawing]:
+        column = tables["align"][0].columns[0]
+        return [
+            Drawing(
+                "Score gaps",
+                "Right of zero the model is right. A narrow peak at zero means that it hardly tells the texts apart.",
+                draw.gaps([f["gaps"] for f in figures], names),
+            ),
+            Drawing(
+                f"{column}, by finding",
+                "Dots with intervals; dashed: chance.",
+                draw.forest(tables["findings"], column, names, 0.5),
+            ),
+        ]
+
+    def example(self, scores: AlignItems, at: int) -> Example:
+        lines = [
+            (name, these[at], float(scores.scores[name][at]), name == "report")
+            for name, these in self.texts.items()
+            if these[at]
+        ]
+        finding = int(self.triplets.finding[at])
+        title = FINDINGS[finding] if finding >= 0 else "finding outside the CheXpert-14"
+        return Example(self.picture(int(self.index[at])), title, tuple(sorted(lines, key=lambda line: -line[2])))
 
 
 def other_patients(patients: np.ndarray, count: int = BLIND_IMAGES, seed: int = 0) -> np.ndarray:
