@@ -22,7 +22,8 @@ def parser() -> argparse.ArgumentParser:
     )
     tasks = top.add_subparsers(dest="task", required=True, metavar="TASK")
     for kind in registry.TASKS:
-        task = tasks.add_parser(kind.name, help=kind.about, description=kind.about)
+        about = kind.about.replace("%", "%%")  # argparse takes a percent sign for a placeholder
+        task = tasks.add_parser(kind.name, help=about, description=about)
         add = task.add_argument
         add("--checkpoint", required=True, metavar="CKPT", help="a .ckpt of clinclip fit, or an exported folder")
         add("--manifest", required=True, metavar="DIR", help="a folder written by clinclip prepare")
