@@ -9,14 +9,13 @@ import pytest
 
 def prepare(base: Path, out: Path, count: int = 24, views: str = "all", size: int = 40) -> Path:
     """A MIMIC-CXR tree with two images a study, prepared."""
-    from clinclip.images import CacheOptions
     from clinclip.prepare.build import BuildOptions, build
     from clinclip.prepare.readers.mimic_cxr import MimicOptions, read
     from tests.prepare.trees import studies, write_mimic
 
     tree = write_mimic(base, studies(count))
-    source = read(tree.jpg, options=MimicOptions(views=views), progress=False)
-    build(source, out, BuildOptions(cache=CacheOptions(size=size)), progress=False)
+    source = read(MimicOptions(images=tree.jpg, views=views), progress=False)
+    build(source, out, BuildOptions(image_size=size, workers=1), progress=False)
     return out
 
 

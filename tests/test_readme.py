@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonargparse
 import pytest
 import torch
 
@@ -76,13 +77,18 @@ class Parsed(Exception):  # noqa: N818
 
 @pytest.fixture
 def parse_only(monkeypatch):
-    original = argparse.ArgumentParser.parse_args
+    def parsed(original):
+        def parse_args(self, *args, **kwargs):
+            original(self, *args, **kwargs)
+            raise Parsed
 
-    def parse_args(self, *args, **kwargs):
-        original(self, *args, **kwargs)
-        raise Parsed
+        return parse_args
 
-    return lambda: monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_args)
+    def patch():
+        for parser in (argparse.ArgumentParser, jsonargparse.ArgumentParser):
+            monkeypatch.setattr(parser, "parse_args", parsed(parser.parse_args))
+
+    return patch
 
 
 @pytest.mark.parametrize("line", commands())

@@ -11,6 +11,8 @@ from clinclip.data.ids import patient_keys
 from clinclip.errors import ConfigError, LeakageError
 
 SPLITS: tuple[str, ...] = ("train", "validate", "test")
+#: their shares unless asked otherwise
+FRACTIONS: tuple[float, float, float] = (0.8, 0.1, 0.1)
 
 #: names that other publishers and users give to the three splits
 SPLIT_ALIASES: dict[str, str] = {
@@ -37,9 +39,7 @@ def check_fractions(fractions: Sequence[float]) -> tuple[float, float, float]:
     return values[0], values[1], values[2]
 
 
-def assign_splits(
-    patients: Iterable[str], seed: int = 0, fractions: Sequence[float] = (0.8, 0.1, 0.1)
-) -> dict[str, str]:
+def assign_splits(patients: Iterable[str], seed: int = 0, fractions: Sequence[float] = FRACTIONS) -> dict[str, str]:
     """Assign every patient (or group of linked patients) to a split.
 
     Patients are ordered by a keyed hash and cut at the fractions, so the shares are met to within one patient and every

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,11 +31,14 @@ from clinclip.data.manifest import (
     save,
     write_atomically,
 )
-from clinclip.data.splits import assert_disjoint, assign_splits, check_fractions, connected_groups
+from clinclip.data.splits import assert_disjoint, assign_splits, connected_groups
 from clinclip.draws import stable_hash
 from clinclip.errors import ConfigError, LeakageError, ManifestError
 from clinclip.findings import NOT_MENTIONED
 from clinclip.images import CacheOptions, build_cache
+from clinclip.images.cache_entry import Fit, Tier
+from clinclip.images.cache_pool import available_cores
+from clinclip.images.read import Mode, Window
 from clinclip.prepare.drops import DropReport
 from clinclip.prepare.readers.source import Source
 from clinclip.prepare.reading import AnnotateOptions, annotate
@@ -43,45 +46,80 @@ from clinclip.prepare.reading import AnnotateOptions, annotate
 PART, PART_HEADER, WORK = "part.parquet", "part.json", ".work"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BuildOptions:
     """How to prepare, whatever the data set.
 
     Attributes:
-        cache: side, fit, decoder and tier of the cached images.
-        policy: "strict" stops at the first image that cannot be read; "skip" lists it in the drop report.
-        workers: processes.
-        split_seed: of the patient split, where the data set has no split of its own.
-        fractions: of train, validate and test.
-        annotate: negated reports and their seed.
-        shard: (i, n) for the i-th of n parts of a cluster array job, counted from 1.
-        refuse_shared_images: refuse byte-identical images in different splits instead of reporting them.
-        verify: hold cached images that are there already against their checksums and read damaged ones again.
+        policy: at an image that cannot be read, strict stops naming it, skip lists it in the drop report.
+        image_size: side of the cached images in pixels.
+        fit: how a picture becomes a square.
+        mode: of decoding.
+        window: of DICOM grey levels.
+        equalize: equalise histograms, as MIMIC-CXR-JPG did to its DICOMs.
+        tier: of the cache; jpeg needs a quarter of the disk space.
+        negations: negated twins of a report.
+        swaps: twins of a report of each further kind (wrong side, severity, finding).
+        seed: of the split and of the edited twins.
+        shard: prepare the I-th of N parts, given as I/N; then clinclip prepare merge.
+        verify: read cached images again that do not match their checksum.
+        workers: processes (default: the cores of this job).
     """
 
-    cache: CacheOptions = field(default_factory=lambda: CacheOptions(size=512))
     policy: Literal["strict", "skip"] = "strict"
-    workers: int = 1
-    split_seed: int = 0
-    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
-    annotate: AnnotateOptions = field(default_factory=AnnotateOptions)
-    shard: tuple[int, int] | None = None
-    refuse_shared_images: bool = False
+    image_size: int = 512
+    fit: Fit = "pad"
+    mode: Mode = "fast"
+    window: Window = "minmax"
+    equalize: bool = False
+    tier: Tier = "raw"
+    negations: int = 4
+    swaps: int = 1
+    seed: int = 0
+    shard: str | None = None
     verify: bool = False
+    workers: int = 0
 
     def __post_init__(self) -> None:
-        check_fractions(self.fractions)
         if self.policy not in ("strict", "skip"):
             raise ConfigError(f"--policy {self.policy!r}: 'strict' (stop at the first fault) or 'skip' (list them)")
-        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
-            raise ConfigError(f"--shard {self.shard[0]}/{self.shard[1]}: give i/n with 1 <= i <= n")
+        if self.workers < 0:
+            raise ConfigError(f"--workers {self.workers}: must be 0 (the cores of this job) or more")
+        # wrong values of the parts are refused here, before a download is read
+        _ = self.cache, self.annotate, self.part
+
+    @property
+    def cache(self) -> CacheOptions:
+        """Side, fit, decoder and tier of the cached images."""
+        return CacheOptions(
+            size=self.image_size,
+            fit=self.fit,
+            mode=self.mode,
+            window=self.window,
+            equalize=self.equalize,
+            tier=self.tier,
+        )
+
+    @property
+    def annotate(self) -> AnnotateOptions:
+        """How many edited twins a report gets, and their seed."""
+        return AnnotateOptions(negations=self.negations, swaps=self.swaps, seed=self.seed)
+
+    @property
+    def part(self) -> tuple[int, int] | None:
+        """(i, n) for the i-th of n parts of a cluster array job, counted from 1; None prepares all."""
+        if self.shard is None:
+            return None
+        first, slash, second = self.shard.partition("/")
+        if not (slash and first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
+            raise ConfigError(f"--shard {self.shard!r}: give i/n with 1 <= i <= n, 3/16 for the third of sixteen parts")
+        return int(first), int(second)
 
     def identity(self) -> dict[str, Any]:
         """What changes the result, free of paths and of this machine."""
         return {
             **{f"image_{name}": value for name, value in asdict(self.cache).items()},
-            "split_seed": self.split_seed,
-            "fractions": list(self.fractions),
+            "split_seed": self.seed,
             **{f"annotate_{name}": value for name, value in vars(self.annotate).items()},
         }
 
@@ -99,8 +137,14 @@ def check_out(out: Path, source: Source, options: BuildOptions) -> dict[str, Any
         raise ConfigError(
             f"--out {out} lies inside the download {source.root}, which is only read; choose another folder"
         )
-    identity = {**source.options, **options.identity(), "ruleset": RULESET_VERSION, "schema": SCHEMA_VERSION}
-    state = {"options": identity, "shard": None if options.shard is None else list(options.shard)}
+    identity = {
+        **source.options,
+        "fractions": list(source.fractions),
+        **options.identity(),
+        "ruleset": RULESET_VERSION,
+        "schema": SCHEMA_VERSION,
+    }
+    state = {"options": identity, "shard": None if options.part is None else list(options.part)}
     path = out / "prepare.json"
     if path.is_file():
         try:
@@ -133,8 +177,8 @@ def build(source: Source, out: Path, options: BuildOptions, progress: bool = Tru
     """
     identity = check_out(out, source, options)
     started = time.monotonic()
-    if options.shard is not None:
-        index, total = options.shard
+    if options.part is not None:
+        index, total = options.part
         mine = [stable_hash("shard", source.dataset, p) % total == index - 1 for p in source.frame["patient_id"]]
         # rows of other shards are no drops
         source.frame = source.frame[mine].reset_index(drop=True)
@@ -153,7 +197,7 @@ def build(source: Source, out: Path, options: BuildOptions, progress: bool = Tru
         "clinclip": __version__,
         "dataset": source.dataset,
         "options": identity,
-        "shard": None if options.shard is None else list(options.shard),
+        "shard": None if options.part is None else list(options.part),
         "roots": {"images": str(source.root)},
         "layout": source.layout,
         "counts": source.counts,
@@ -161,10 +205,10 @@ def build(source: Source, out: Path, options: BuildOptions, progress: bool = Tru
         "reports": reports,
         "text": {"available": source.has_text},
         "cache": asdict(options.cache),
-        "refuse_shared_images": options.refuse_shared_images,
+        "refuse_shared_images": source.refuse_shared_images,
         "seconds": round(time.monotonic() - started, 1),
     }
-    if options.shard is not None:
+    if options.part is not None:
         source.drops.save(out / DROPS)
         write_part(out, source.frame, part)
         return None
@@ -235,7 +279,13 @@ def _cache_images(source: Source, out: Path, options: BuildOptions, progress: bo
     frame = source.frame
     items = [(image, source.root / path) for image, path in zip(frame["image_id"], frame["image_path"], strict=True)]
     report = build_cache(
-        out / IMAGES, items, options.cache, options.policy, options.workers, progress, verify=options.verify
+        out / IMAGES,
+        items,
+        options.cache,
+        options.policy,
+        options.workers or available_cores(),
+        progress,
+        verify=options.verify,
     )
     source.frame = frame.assign(
         cache_index=np.arange(len(frame)),
@@ -258,7 +308,8 @@ def _annotate(source: Source, out: Path, options: BuildOptions, progress: bool) 
     frame = source.frame
     if not source.has_text:
         return {"distinct": 0}
-    found = annotate(frame["text"], options.annotate, out / WORK / "language", options.workers, progress)
+    workers = options.workers or available_cores()
+    found = annotate(frame["text"], options.annotate, out / WORK / "language", workers, progress)
     annotations = [found[text] for text in frame["text"]]
     labels = np.asarray([[a["labels"][name] for name in READ_COLUMNS] for a in annotations], dtype=np.int8)
     columns: dict[str, Any] = {name: labels[:, i] for i, name in enumerate(READ_COLUMNS)}

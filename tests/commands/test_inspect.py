@@ -69,13 +69,12 @@ def test_against_other_manifests(
 
 
 def test_evaluation_only_manifests_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from clinclip.images import CacheOptions
     from clinclip.prepare.build import BuildOptions, build
-    from clinclip.prepare.readers.chexpert import read
+    from clinclip.prepare.readers.chexpert import ChexpertOptions, read
     from tests.prepare.trees import write_chexpert
 
-    source = read(write_chexpert(tmp_path / "c"), progress=False)
-    build(source, tmp_path / "m", BuildOptions(cache=CacheOptions(size=24)), progress=False)
+    source = read(ChexpertOptions(images=write_chexpert(tmp_path / "c")), progress=False)
+    build(source, tmp_path / "m", BuildOptions(image_size=24, workers=1), progress=False)
     assert main(["inspect", "--manifest", str(tmp_path / "m")]) == 0
     out = capsys.readouterr().out
     assert "none: for evaluation only" in out

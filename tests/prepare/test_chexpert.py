@@ -10,19 +10,16 @@ import pytest
 from clinclip.data.datamodule import CXRDataModule
 from clinclip.errors import ConfigError, LayoutError, TableError
 from clinclip.findings import FINDINGS, LabelState
-from clinclip.images import CacheOptions
 from clinclip.prepare.build import BuildOptions, build
 from clinclip.prepare.readers.chexpert import ChexpertOptions, read
 from clinclip.prepare.readers.prompt_text import prompt_text
 from tests.prepare.trees import CHEXPERT_HEADER, picture, write_chexpert, write_csv, write_plus
 
-SMALL = BuildOptions(cache=CacheOptions(size=32))
+SMALL = BuildOptions(image_size=32, workers=1)
 
 
 def found(root: Path, plus: Path | None = None, **options: object):
-    choice = ChexpertOptions(**{k: v for k, v in options.items() if k in ("views", "text", "prompts")})
-    extra = {k: v for k, v in options.items() if k in ("exclude", "chexbert")}
-    return read(root, choice, plus, progress=False, **extra)
+    return read(ChexpertOptions(images=root, plus_csv=plus, **options), progress=False)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("release", ["CheXpert-v1.0-small", "CheXpert-v1.0"])

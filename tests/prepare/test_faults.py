@@ -22,14 +22,16 @@ from clinclip.data.datamodule import CXRDataModule
 from clinclip.data.manifest import Manifest
 from clinclip.errors import CacheError, ImageError
 from clinclip.files import write_atomically
-from clinclip.images import CacheOptions
 from clinclip.prepare.build import BuildOptions, build
 from clinclip.prepare.readers.table import TableOptions, read
 from tests.prepare.trees import picture, write_csv
 
 #: see test_real_table
 REAL = Path(os.environ.get("CLINCLIP_REAL_NOTES", "no-such-folder")) / "images"
-OPTIONS = TableOptions("file", "note", "patient")
+
+
+def options(csv: Path) -> TableOptions:
+    return TableOptions(csv=csv, image_column="file", text_column="note", patient_column="patient")
 
 
 def empty(path: Path) -> None:
@@ -138,8 +140,8 @@ def test_battery_of_damaged_images(pictures: Path, tmp_path: Path, capsys: pytes
             (bad if fault in UNUSABLE else odd).add(name)
     assert len(bad) == 21
     assert len(odd) == 9
-    skip = BuildOptions(cache=CacheOptions(size=64), policy="skip", workers=2)
-    manifest = build(read(csv, OPTIONS), tmp_path / "skip", skip, progress=False)
+    skip = BuildOptions(image_size=64, policy="skip", workers=2)
+    manifest = build(read(options(csv)), tmp_path / "skip", skip, progress=False)
     assert manifest is not None
     drops = pd.read_csv(tmp_path / "skip" / "drops.csv", dtype=str)
     reported = {f"{i}.png" for i in drops.loc[drops["reason"] == "image unreadable", "image_id"]}
@@ -158,9 +160,9 @@ def test_battery_of_damaged_images(pictures: Path, tmp_path: Path, capsys: pytes
     assert min(float(image.float().std()) for batch in seen for image in batch) > 5
     passed = len(reported) + len(odd)
     # strict: stops at the first, naming it
-    strict = BuildOptions(cache=CacheOptions(size=64), workers=2)
+    strict = BuildOptions(image_size=64, workers=2)
     with pytest.raises(ImageError) as caught:
-        build(read(csv, OPTIONS), tmp_path / "strict", strict, progress=False)
+        build(read(options(csv)), tmp_path / "strict", strict, progress=False)
     assert Path(caught.value.path).name in bad
     assert not (tmp_path / "strict" / "header.json").exists()
     with capsys.disabled():
@@ -174,7 +176,7 @@ def test_strict_names_each_kind(pictures: Path, tmp_path: Path, fault: Callable[
     csv = write_csv(csv, ["file", "note", "patient"], rows)
     fault(tmp_path / "in" / names[3])
     with pytest.raises(ImageError) as caught:
-        build(read(csv, OPTIONS), tmp_path / "m", BuildOptions(cache=CacheOptions(size=32)), progress=False)
+        build(read(options(csv)), tmp_path / "m", BuildOptions(image_size=32, workers=1), progress=False)
     assert Path(caught.value.path).name == names[3]
     assert names[3] in str(caught.value)
 
@@ -187,8 +189,7 @@ def command(csv: Path, out: Path) -> list[str]:
 
 def test_killed_at_any_time_it_goes_on_to_the_same_manifest(pictures: Path, tmp_path: Path) -> None:
     csv, _ = copy(pictures, tmp_path / "in")
-    options = TableOptions("file", "note", "patient", dataset="t")
-    expected = build(read(csv, options), tmp_path / "whole", BuildOptions(cache=CacheOptions(size=128)), progress=False)
+    expected = build(read(options(csv)), tmp_path / "whole", BuildOptions(image_size=128, workers=1), progress=False)
     assert expected is not None
     out = tmp_path / "m"
     kills = 0
@@ -233,7 +234,7 @@ def test_output_folder_that_cannot_be_written(pictures: Path, tmp_path: Path) ->
     csv, _ = copy(pictures, tmp_path / "in")
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises((CacheError, OSError)) as caught:
-        build(read(csv, OPTIONS), tmp_path / "file" / "m", BuildOptions(cache=CacheOptions(size=32)), progress=False)
+        build(read(options(csv)), tmp_path / "file" / "m", BuildOptions(image_size=32, workers=1), progress=False)
     assert "file" in str(caught.value)
 
 

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import pytest
 
 from clinclip.data.manifest import Manifest
 from clinclip.errors import ConfigError, DataError, ImageError, LayoutError, TableError
-from clinclip.images import CacheOptions
 from clinclip.prepare.build import BuildOptions, build
 from clinclip.prepare.readers import mimic_cxr
 from clinclip.prepare.readers.mimic_cxr import MimicOptions, read
 from tests.prepare.trees import Study, dicom_id, studies, write_csv, write_mimic
 
-SMALL = CacheOptions(size=32)
-
 
 def source(images: Path, **kwargs: object):
-    options = MimicOptions(**{k: kwargs.pop(k) for k in ("labels", "views", "text") if k in kwargs})
-    return read(images, options=options, progress=False, **kwargs)
+    return read(MimicOptions(images=images, **kwargs), progress=False)  # type: ignore[arg-type]
 
 
-def prepared(images: Path, out: Path, policy: str = "strict", **kwargs: object) -> Manifest:
-    manifest = build(source(images, **kwargs), out, BuildOptions(cache=SMALL, policy=policy), progress=False)
+def prepared(images: Path, out: Path, policy: Literal["strict", "skip"] = "strict", **kwargs: object) -> Manifest:
+    manifest = build(
+        source(images, **kwargs), out, BuildOptions(image_size=32, policy=policy, workers=1), progress=False
+    )
     assert manifest is not None
     return manifest
 
@@ -113,7 +114,7 @@ def test_both_projects_in_one_folder_with_dicom_beside(tmp_path: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"DICM")
     assert source(tmp_path).layout["kind"] == "jpg"
-    found = source(tmp_path, kind="dicom")
+    found = source(tmp_path, image_type="dicom")
     assert found.layout["kind"] == "dicom"
     assert found.frame["image_path"].str.endswith(".dcm").all()
     # the DICOM project has no tables of its own: they come from the JPG project
@@ -344,10 +345,10 @@ def test_shuffled_tables_and_another_place_give_the_same_hash(tree, tmp_path: Pa
 
 
 def test_section_rules_of_the_user(tree, tmp_path: Path) -> None:
-    from clinclip.text import StudyRules
-
     study = tree.studies[0]
-    rules = StudyRules(sections={f"s{study.study}": "indication"})
-    found = source(tree.jpg, rules=rules)
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps({"sections": {f"s{study.study}": "indication"}}))
+    found = source(tree.jpg, section_rules=rules)
+    assert found.options["section_rules"] == hashlib.sha256(rules.read_bytes()).hexdigest()
     text = found.frame.loc[found.frame["study_id"] == str(study.study), "text"].iloc[0]
     assert text.startswith("___-year-old with cough")

@@ -7,17 +7,20 @@ from pathlib import Path
 import pytest
 
 from clinclip.errors import DataError, ImageError, LayoutError
-from clinclip.images import CacheOptions
 from clinclip.prepare.build import BuildOptions, build
 from clinclip.prepare.readers.openi import OpeniOptions, read
 from tests.prepare.trees import write_openi
 
-SMALL = BuildOptions(cache=CacheOptions(size=32), fractions=(0.5, 0.25, 0.25))
+SMALL = BuildOptions(image_size=32, workers=1)
+
+
+def found(images: Path, **options: object):
+    return read(OpeniOptions(images=images, **options), progress=False)  # type: ignore[arg-type]
 
 
 def test_whole_way(tmp_path: Path) -> None:
     base = write_openi(tmp_path / "openi")
-    source = read(base, progress=False)
+    source = read(OpeniOptions(images=base, split="0.5,0.25,0.25"), progress=False)
     assert len(source.frame) == 8
     row = source.frame.iloc[0]
     # by label: the order of the sections does not matter, and nothing is chosen by comparing strings
@@ -34,23 +37,23 @@ def test_whole_way(tmp_path: Path) -> None:
 
 def test_policies_and_layouts(tmp_path: Path) -> None:
     base = write_openi(tmp_path / "openi")
-    only = read(base / "NLMCXR_png", base / "ecgen-radiology", OpeniOptions("impression"), progress=False)
+    only = found(base / "NLMCXR_png", reports=base / "ecgen-radiology", text="impression")
     assert only.frame["text"].str.startswith("Small left").all()
     # images given, reports beside them
-    assert len(read(base / "NLMCXR_png", progress=False).frame) == 8
+    assert len(found(base / "NLMCXR_png").frame) == 8
     (base / "ecgen-radiology" / "1.xml").write_text("<eCitation><uId id='CXR1'/></eCitation>")
-    assert any("1 reports name no image" in note for note in read(base, progress=False).notes)
+    assert any("1 reports name no image" in note for note in found(base).notes)
 
 
 def test_faults(tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match="NLMCXR_png"):
-        read(tmp_path, progress=False)
+        found(tmp_path)
     base = write_openi(tmp_path / "openi")
     (base / "NLMCXR_png" / "CXR2_1_IM-0001-3001.png").unlink()
-    source = read(base, progress=False)
+    source = found(base)
     assert any("1 images that the reports name are not there" in note for note in source.notes)
     with pytest.raises(ImageError, match="CXR2_1_IM-0001-3001"):
         build(source, tmp_path / "m", SMALL, progress=False)
     (base / "ecgen-radiology" / "3.xml").write_text("<eCitation><uId")
     with pytest.raises(DataError, match=r"3\.xml: not an Open-i report"):
-        read(base, progress=False)
+        found(base)

@@ -12,14 +12,13 @@ import pytest
 from clinclip.__main__ import main
 from clinclip.data.manifest import Manifest
 from clinclip.errors import ConfigError, ManifestError
-from clinclip.images import CacheOptions
 from clinclip.prepare.build import BuildOptions, build
 from clinclip.prepare.readers.mimic_cxr import MimicOptions, read
 from clinclip.prepare.readers.table import TableOptions
 from clinclip.prepare.readers.table import read as read_table
 from tests.prepare.trees import picture, studies, write_csv, write_mimic
 
-CACHE = CacheOptions(size=24)
+SMALL = {"image_size": 24, "workers": 1}
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +28,18 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
     tree = write_mimic(base / "tree", studies(12))
     tree.image(tree.studies[0]).write_bytes(b"")
     for i in (1, 2, 3):
-        source = read(tree.jpg, options=MimicOptions(), progress=False)
-        assert build(source, base / str(i), BuildOptions(CACHE, "skip", shard=(i, 3)), progress=False) is None
-    source = read(tree.jpg, options=MimicOptions(), progress=False)
-    whole = build(source, base / "whole", BuildOptions(CACHE, "skip"), progress=False)
+        source = read(MimicOptions(images=tree.jpg), progress=False)
+        assert (
+            build(
+                source,
+                base / str(i),
+                BuildOptions(**SMALL, policy="skip", shard=f"{i}/3"),
+                progress=False,
+            )
+            is None
+        )
+    source = read(MimicOptions(images=tree.jpg), progress=False)
+    whole = build(source, base / "whole", BuildOptions(**SMALL, policy="skip"), progress=False)
     assert whole is not None
     return base, whole
 
@@ -90,13 +97,18 @@ def test_drawn_splits_are_drawn_when_the_parts_are_together(tmp_path: Path) -> N
     for i in range(9):
         picture(tmp_path / f"{i}.png", seed=i)
     csv = write_csv(tmp_path / "t.csv", ["file", "note", "patient"], rows)
-    options = TableOptions("file", "note", "patient")
+    options = TableOptions(csv=csv, image_column="file", text_column="note", patient_column="patient")
     for i in (1, 2):
-        build(read_table(csv, options), tmp_path / str(i), BuildOptions(CACHE, shard=(i, 2)), progress=False)
+        build(
+            read_table(options),
+            tmp_path / str(i),
+            BuildOptions(**SMALL, shard=f"{i}/2"),
+            progress=False,
+        )
     from clinclip.prepare.merge import merge
 
     merged = merge([tmp_path / "1", tmp_path / "2"], tmp_path / "m")
-    whole = build(read_table(csv, options), tmp_path / "w", BuildOptions(CACHE), progress=False)
+    whole = build(read_table(options), tmp_path / "w", BuildOptions(**SMALL), progress=False)
     assert whole is not None
     assert merged.hash == whole.hash
     split = dict(zip(merged.frame["patient_id"], merged.frame["split"], strict=True))
@@ -117,4 +129,4 @@ def test_wrong_shards(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(argv) == 1
     assert "--shard" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="--shard"):
-        BuildOptions(shard=(2, 1))
+        BuildOptions(shard="2/1")

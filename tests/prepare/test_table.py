@@ -10,7 +10,6 @@ import pytest
 from clinclip.__main__ import main
 from clinclip.data.manifest import Manifest
 from clinclip.errors import ImageError, LayoutError, LeakageError, TableError
-from clinclip.images import CacheOptions
 from clinclip.prepare.build import BuildOptions, build
 from clinclip.prepare.readers.table import TableOptions, read
 from clinclip.text import RULESET_VERSION, find_assertions
@@ -18,8 +17,7 @@ from clinclip.text.stored import assertions_from_column
 from tests.prepare.trees import picture, write_csv
 
 COLUMNS = ["file", "note", "patient"]
-SMALL = BuildOptions(cache=CacheOptions(size=32), fractions=(0.5, 0.25, 0.25))
-OPTIONS = TableOptions("file", "note", "patient")
+SMALL = BuildOptions(image_size=32, workers=1)
 NOTES = ["There is a pleural effusion.", "No pneumothorax.", "Cardiomegaly. Caf\ufffd.", "The lungs are clear."]
 
 
@@ -32,8 +30,13 @@ def table(base: Path, rows: list[list[object]] | None = None, columns: list[str]
     return write_csv(base / "t.csv", columns or COLUMNS, rows)
 
 
+def found(csv: Path, **options: object):
+    given = {"image_column": "file", "text_column": "note", "patient_column": "patient", "split": "0.5,0.25,0.25"}
+    return read(TableOptions(csv=csv, **{**given, "allow_shared_images": True, **options}))  # type: ignore[arg-type]
+
+
 def test_whole_way(tmp_path: Path) -> None:
-    manifest = build(read(table(tmp_path), OPTIONS), tmp_path / "m", SMALL, progress=False)
+    manifest = build(found(table(tmp_path)), tmp_path / "m", SMALL, progress=False)
     assert manifest is not None
     frame = Manifest.load(tmp_path / "m").frame
     assert frame["split"].value_counts().to_dict() == {"train": 4, "validate": 2, "test": 2}
@@ -46,7 +49,7 @@ def test_whole_way(tmp_path: Path) -> None:
     assert "2 texts hold U+FFFD" in notes
     assert "8 rows have 4 distinct texts" in notes
     # another seed, another split; the same seed, the same
-    again = build(read(tmp_path / "t.csv", OPTIONS), tmp_path / "m2", SMALL, progress=False)
+    again = build(found(tmp_path / "t.csv"), tmp_path / "m2", SMALL, progress=False)
     assert again is not None
     assert again.hash == manifest.hash
 
@@ -54,7 +57,7 @@ def test_whole_way(tmp_path: Path) -> None:
 def test_rows_that_share_an_image_stay_and_share_a_split(tmp_path: Path) -> None:
     rows = [[f"{i}.png", NOTES[i % 4], f"p{i}"] for i in range(8)]
     rows += [["0.png", "Another note.", "p7"], ["1.png", "Other.", "p0"]]
-    source = read(table(tmp_path, rows), OPTIONS)
+    source = found(table(tmp_path, rows))
     assert any(
         "2 image files are named by more than one row (2 of them by more than one patient)" in n for n in source.notes
     )
@@ -71,26 +74,25 @@ def test_rows_that_share_an_image_stay_and_share_a_split(tmp_path: Path) -> None
 
 def test_repeated_rows_are_one(tmp_path: Path) -> None:
     rows = [[f"{i}.png", NOTES[i], f"p{i}"] for i in range(4)]
-    source = read(table(tmp_path, [*rows, rows[1], rows[1]]), OPTIONS)
+    source = found(table(tmp_path, [*rows, rows[1], rows[1]]))
     assert len(source.frame) == 4
     assert source.drops.counts("dropped") == {"repeated row": 2}
 
 
 def test_studies(tmp_path: Path) -> None:
     rows = [["a.png", "Same.", "p1"], ["b.png", "Same.", "p1"], ["c.png", "Other.", "p1"], ["d.png", "Same.", "p2"]]
-    frame = read(table(tmp_path, rows), OPTIONS).frame.set_index("image_id")
+    frame = found(table(tmp_path, rows)).frame.set_index("image_id")
     assert frame.loc["a", "study_id"] == frame.loc["b", "study_id"]
     assert frame["study_id"].nunique() == 3
     named = [[*row, n] for row, n in zip(rows, ["1", "2", "2", "1"], strict=True)]
-    options = TableOptions("file", "note", "patient", study="study")
-    frame = read(table(tmp_path, named, [*COLUMNS, "study"]), options).frame.set_index("image_id")
+    frame = found(table(tmp_path, named, [*COLUMNS, "study"]), study_column="study").frame.set_index("image_id")
     # study numbers count within a patient
     assert frame["study_id"].tolist() == ["p1/1", "p1/2", "p1/2", "p2/1"]
 
 
 def test_image_ids_are_unique_and_readable(tmp_path: Path) -> None:
     rows = [["a.png", "One.", "p1"], ["a.jpg", "Two.", "p2"], ["s/a.png", "Three.", "p3"], ["b.png", "Four.", "p4"]]
-    frame = read(table(tmp_path, rows), OPTIONS).frame
+    frame = found(table(tmp_path, rows)).frame
     assert set(frame["image_id"]) == {"a.png", "a.jpg", "s/a", "b"}
 
 
@@ -100,18 +102,18 @@ def test_labels_by_name_and_other_columns(tmp_path: Path) -> None:
         ["a.png", "Edema.", "p1", "1", "", "AP", "female", "61"],
         ["b.png", "Clear.", "p2", "-1", "0", "L", "M", ""],
     ]
-    options = TableOptions("file", "note", "patient", view="view", sex="sex", age="age", views="ap")
-    source = read(table(tmp_path, rows, columns), options)
+    options = {"view_column": "view", "sex_column": "sex", "age_column": "age", "views": "ap"}
+    source = found(table(tmp_path, rows, columns), **options)
     row = source.frame.iloc[0]
     assert (row["table_edema"], row["table_no_finding"], row["sex"], row["age"]) == (1, -2, "F", 61)
     assert source.drops.counts("dropped") == {"view": 1}
-    assert "table_edema" not in read(tmp_path / "t.csv", TableOptions("file", "note", "patient", labels=False)).frame
+    assert "table_edema" not in found(tmp_path / "t.csv", no_labels=True).frame
 
 
 def test_sections_from_a_column_of_reports(tmp_path: Path) -> None:
     report = "\n FINDINGS: \n \n Clear lungs.\n \n IMPRESSION: \n \n Normal.\n"
     rows = [["a.png", report, "p1"], ["b.png", "No header here.", "p2"]]
-    source = read(table(tmp_path, rows), TableOptions("file", "note", "patient", policy="impression"))
+    source = found(table(tmp_path, rows), text="impression")
     assert source.frame["text"].tolist() == ["Normal."]
     assert source.drops.counts("dropped") == {"no text": 1}
 
@@ -120,25 +122,24 @@ def test_user_splits(tmp_path: Path) -> None:
     columns = [*COLUMNS, "fold"]
     names = ["Training", "val", "TEST", "dev"]
     rows = [[f"{i}.png", NOTES[i], f"p{i}", names[i]] for i in range(4)]
-    options = TableOptions("file", "note", "patient", split="fold")
-    frame = read(table(tmp_path, rows, columns), options).frame
+    options = {"split_column": "fold"}
+    frame = found(table(tmp_path, rows, columns), **options).frame
     assert frame["split"].tolist() == ["train", "validate", "test", "validate"]
     rows[1][3] = "holdout"
     with pytest.raises(TableError, match="column 'fold', row 2: split 'holdout'"):
-        read(table(tmp_path, rows, columns), options)
+        found(table(tmp_path, rows, columns), **options)
     rows[1][3] = "train"
     rows[2][2] = "p1.0"
     rows[1][2] = "p1"
     with pytest.raises(LeakageError, match="1 of 3 patients have images in more than one split"):
-        read(table(tmp_path, rows, columns), options)
+        found(table(tmp_path, rows, columns), **options)
     # byte-identical files of two patients in two splits
     rows[2][2] = "p2"
     csv = table(tmp_path, rows, columns)
     (tmp_path / "2.png").write_bytes((tmp_path / "1.png").read_bytes())
-    strict = BuildOptions(cache=CacheOptions(size=32), refuse_shared_images=True)
     with pytest.raises(LeakageError, match=r"1 images \(byte for byte\).*--allow-shared-images"):
-        build(read(csv, options), tmp_path / "m", strict, progress=False)
-    manifest = build(read(csv, options), tmp_path / "m2", SMALL, progress=False)
+        build(found(csv, **options, allow_shared_images=False), tmp_path / "m", SMALL, progress=False)
+    manifest = build(found(csv, **options), tmp_path / "m2", SMALL, progress=False)
     assert manifest is not None
     assert manifest.header["duplicates"]["cross_split_images"] == 1
 
@@ -147,19 +148,19 @@ def test_paths(tmp_path: Path) -> None:
     absolute = [[str(tmp_path / "x" / f"{i}.png"), NOTES[i], f"p{i}"] for i in range(3)]
     for row in absolute:
         picture(Path(str(row[0])))
-    source = read(write_csv(tmp_path / "t.csv", COLUMNS, absolute), OPTIONS)
+    source = found(write_csv(tmp_path / "t.csv", COLUMNS, absolute))
     assert source.root == tmp_path / "x"
     assert source.frame["image_path"].tolist() == ["0.png", "1.png", "2.png"]
     windows = write_csv(tmp_path / "w.csv", COLUMNS, [["x\\0.png", "Clear.", "p"]])
-    assert read(windows, OPTIONS).frame["image_path"].tolist() == ["x/0.png"]
+    assert found(windows).frame["image_path"].tolist() == ["x/0.png"]
     outside = write_csv(tmp_path / "x" / "o.csv", COLUMNS, [["../secret.png", "Clear.", "p"]])
     with pytest.raises(TableError, match="leads out of the image root"):
-        read(outside, OPTIONS)
+        found(outside)
     nowhere = write_csv(tmp_path / "n.csv", COLUMNS, [["gone.png", "Clear.", "p"]])
     with pytest.raises(LayoutError, match=r"none of the 1 images.*--image-root"):
-        read(nowhere, OPTIONS)
+        found(nowhere)
     with pytest.raises(LayoutError, match="no such folder"):
-        read(nowhere, OPTIONS, tmp_path / "missing")
+        found(nowhere, image_root=tmp_path / "missing")
 
 
 def test_missing_files_by_policy(tmp_path: Path) -> None:
@@ -167,9 +168,9 @@ def test_missing_files_by_policy(tmp_path: Path) -> None:
     (tmp_path / "images" / "3.png").unlink()
     (tmp_path / "images" / "5.png").write_bytes(b"")
     with pytest.raises(ImageError, match=r"[35]\.png"):
-        build(read(csv, OPTIONS), tmp_path / "strict", SMALL, progress=False)
-    skip = BuildOptions(cache=CacheOptions(size=32), fractions=(0.5, 0.25, 0.25), policy="skip")
-    manifest = build(read(csv, OPTIONS), tmp_path / "skip", skip, progress=False)
+        build(found(csv), tmp_path / "strict", SMALL, progress=False)
+    skip = BuildOptions(image_size=32, workers=1, policy="skip")
+    manifest = build(found(csv), tmp_path / "skip", skip, progress=False)
     assert manifest is not None
     assert {f"images/{i}" for i in range(8)} - set(manifest.frame["image_id"]) == {"images/3", "images/5"}
     drops = (tmp_path / "skip" / "drops.csv").read_text()
@@ -178,7 +179,7 @@ def test_missing_files_by_policy(tmp_path: Path) -> None:
 
 
 def test_without_text(tmp_path: Path) -> None:
-    source = read(table(tmp_path), TableOptions("file", None, "patient"))
+    source = found(table(tmp_path), text_column=None)
     assert not source.has_text
     manifest = build(source, tmp_path / "m", SMALL, progress=False)
     assert manifest is not None

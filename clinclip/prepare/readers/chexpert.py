@@ -20,10 +20,9 @@ from clinclip.data.manifest import TABLE_COLUMNS
 from clinclip.errors import ConfigError, LayoutError, TableError
 from clinclip.findings import FINDINGS, LabelState, column_name
 from clinclip.prepare.readers.chexpert_plus import add_reports
-from clinclip.prepare.readers.csv_tables import STATE_OF_NUMBER, Table, TableFormat, read_table
-from clinclip.prepare.readers.formats import CHEXPERT_TEST, CHEXPERT_TRAIN, CHEXPERT_VALID
+from clinclip.prepare.readers.csv_tables import STATE_OF_NUMBER, IdColumn, Table, TableFormat, read_table
 from clinclip.prepare.readers.prompt_text import TEMPLATES, prompt_text
-from clinclip.prepare.readers.source import Source
+from clinclip.prepare.readers.source import Source, TextOptions, ViewOptions
 
 NAME = "chexpert"
 DOWNLOAD = "CheXpert-v1.0-small or CheXpert-v1.0 (stanfordaimi.azurewebsites.net, 'CheXpert')"
@@ -33,25 +32,62 @@ _CODES = [column_name(name) for name in FINDINGS]
 _SEX = {"Male": "M", "Female": "F", "Unknown": "", "": ""}
 
 
-@dataclass(frozen=True)
-class ChexpertOptions:
-    """What the user may choose; part of the manifest's hash.
+LABEL_COLUMNS = {name: name for name in FINDINGS}
+_VALUES = {
+    "Frontal/Lateral": frozenset({"Frontal", "Lateral"}),
+    "AP/PA": frozenset({"AP", "PA", "LL", "RL", ""}),
+    "Sex": frozenset({"Male", "Female", "Unknown", ""}),
+}
+TRAIN = TableFormat(
+    name="CheXpert train.csv",
+    columns=("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *LABEL_COLUMNS),
+    key=("Path",),
+    ids={"Path": IdColumn()},
+    labels=LABEL_COLUMNS,
+    values=_VALUES,
+    numbers=("Age",),
+    source="Irvin et al., CheXpert, AAAI 2019; CheXpert-v1.0-small",
+)
+VALID = TableFormat(
+    name="CheXpert valid.csv",
+    columns=TRAIN.columns,
+    key=("Path",),
+    ids={"Path": IdColumn()},
+    labels=LABEL_COLUMNS,
+    # three radiologists decided: no blank, no uncertain
+    states=frozenset({LabelState.PRESENT, LabelState.ABSENT}),
+    values=_VALUES,
+    numbers=("Age",),
+    source=TRAIN.source,
+)
+TEST = TableFormat(
+    name="CheXpert test groundtruth.csv",
+    columns=("Study", *LABEL_COLUMNS),
+    key=("Study",),
+    ids={"Study": IdColumn()},
+    labels=LABEL_COLUMNS,
+    states=frozenset({LabelState.PRESENT, LabelState.ABSENT}),
+    source="github.com/rajpurkarlab/cheXpert-test-set-labels",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChexpertOptions(ViewOptions, TextOptions):
+    """CheXpert, full or small, with reports, prompts, or labels only.
 
     Attributes:
-        views: a view policy.
-        text: text policy over the sections of CheXpert Plus.
-        prompts: label-to-prompt template, or None.
-        plus: whether reports of CheXpert Plus are used.
-        chexbert: whether the labels come from a CheXbert file of CheXpert Plus.
-        excluded: whether patients of a file were excluded from training.
+        images: folder of train.csv and valid.csv, or the folder above it.
+        plus_csv: reports of CheXpert Plus, df_chexpert_plus_240401.csv.
+        prompts: text made from the labels instead of reports; present or statements.
+        chexbert: CheXbert labels of CheXpert Plus instead, one JSON object a line.
+        exclude: patients to leave out of training; a CSV with a Path column (5x200), or one patient a line.
     """
 
-    views: str = "frontal"
-    text: str = "findings_impression"
+    images: Path
+    plus_csv: Path | None = None
     prompts: str | None = None
-    plus: bool = False
-    chexbert: bool = False
-    excluded: bool = False
+    chexbert: Path | None = None
+    exclude: Path | None = None
 
 
 def find_tables(images: Path) -> Path:
@@ -71,23 +107,11 @@ def find_tables(images: Path) -> Path:
     )
 
 
-def read(
-    images: Path,
-    options: ChexpertOptions | None = None,
-    plus_csv: Path | None = None,
-    chexbert: Path | None = None,
-    exclude: Path | None = None,
-    progress: bool = True,
-) -> Source:
+def read(options: ChexpertOptions, progress: bool = True) -> Source:
     """Read a download without touching it.
 
     Args:
-        images: folder of ``train.csv`` and ``valid.csv``, or the folder above it.
-        options: what to keep.
-        plus_csv: report table of CheXpert Plus.
-        chexbert: CheXbert labels of CheXpert Plus, one JSON object a line, nulls for "not mentioned".
-        exclude: file whose patients are left out of training: a CSV with a ``Path`` column (as ``chexpert_5x200.csv``),
-            or one patient a line.
+        options: where it is and what to keep.
         progress: show progress bars.
 
     Raises:
@@ -95,12 +119,13 @@ def read(
         TableError: a table is damaged.
         ConfigError: two kinds of text at once, or an unknown template.
     """
-    options = options or ChexpertOptions()
+    plus_csv, exclude, chexbert = options.plus_csv, options.exclude, options.chexbert
+    policy = options.policy()
     if plus_csv is not None and options.prompts is not None:
         raise ConfigError("--plus-csv and --prompts exclude each other: text comes from reports or from labels")
     if options.prompts is not None and options.prompts not in TEMPLATES:
         raise ConfigError(f"--prompts {options.prompts!r}: not one of {', '.join(TEMPLATES)}")
-    tables = find_tables(images)
+    tables = find_tables(options.images)
     # the full release comes in batches: "CheXpert-v1.0 batch 2 (train 1)" beside "... batch 1 (validate & csv)"
     batched = tables.name.startswith(_BATCH)
     root = tables.parent if batched else tables
@@ -108,12 +133,20 @@ def read(
         dataset=NAME,
         root=root,
         frame=pd.DataFrame(),
-        options={"dataset": NAME, **vars(options)},
+        options={
+            "dataset": NAME,
+            "views": options.views,
+            "text": policy,
+            "prompts": options.prompts,
+            "plus": plus_csv is not None,
+            "chexbert": chexbert is not None,
+            "excluded": exclude is not None,
+        },
         layout={"images": str(root), "release": root.name, "tables": tables.name},
     )
     parts = [
-        _table(source, tables / "train.csv", CHEXPERT_TRAIN, "train"),
-        _table(source, tables / "valid.csv", CHEXPERT_VALID, "validate"),
+        _table(source, tables / "train.csv", TRAIN, "train"),
+        _table(source, tables / "valid.csv", VALID, "validate"),
         _test(source, root),
     ]
     frame = pd.concat([part for part in parts if part is not None], ignore_index=True)
@@ -128,7 +161,7 @@ def read(
     if chexbert is not None:
         _chexbert(source, chexbert)
     if plus_csv is not None:
-        add_reports(source, plus_csv, options.text)
+        add_reports(source, plus_csv, policy)
     elif options.prompts is not None:
         _prompts(source, options.prompts)
     else:
@@ -204,7 +237,7 @@ def _test(source: Source, root: Path) -> pd.DataFrame | None:
     found = [path for path in (root / "groundtruth.csv", *sorted(root.glob("*/groundtruth.csv"))) if path.is_file()]
     if not found or not (root / "test").is_dir():
         return None
-    rows = read_table(found[0], CHEXPERT_TEST).frame
+    rows = read_table(found[0], TEST).frame
     out = []
     for _, row in rows.iterrows():
         part = _parts(f"{row['Study']}/view")

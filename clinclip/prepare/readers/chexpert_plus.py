@@ -10,12 +10,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from clinclip.errors import ConfigError, LayoutError, TableError
-from clinclip.prepare.readers.csv_tables import read_table
-from clinclip.prepare.readers.formats import CHEXPERT_PLUS
-from clinclip.prepare.readers.report_text import WHOLE, check_policy, has_words, unwrap
+from clinclip.prepare.readers.csv_tables import IdColumn, TableFormat, read_table
+from clinclip.prepare.readers.report_text import WHOLE, has_words, unwrap
 from clinclip.prepare.readers.source import Source
 
 KNOWN_ROWS = 223_462
+REPORTS = TableFormat(
+    name="CheXpert Plus report table",
+    columns=("path_to_image", "deid_patient_id", "report", "section_findings", "section_impression"),
+    optional=("frontal_lateral", "ap_pa", "section_narrative", "section_summary", "age", "sex", "split"),
+    key=("path_to_image",),
+    ids={"path_to_image": IdColumn(), "deid_patient_id": IdColumn()},
+    source="Chambon et al., CheXpert Plus, df_chexpert_plus_240401.csv",
+)
 
 
 def add_reports(source: Source, path: Path, policy: str) -> None:
@@ -24,7 +31,7 @@ def add_reports(source: Source, path: Path, policy: str) -> None:
     Args:
         source: with CheXpert's images.
         path: ``df_chexpert_plus_240401.csv``.
-        policy: "findings_impression", "findings", "impression", "official" or "report".
+        policy: a canonical text policy: "findings_impression", "findings", "impression", "official" or "report".
 
     Raises:
         LayoutError: the table is not there.
@@ -33,7 +40,6 @@ def add_reports(source: Source, path: Path, policy: str) -> None:
     """
     from clinclip.text.sections import study_text
 
-    policy = check_policy(policy)
     if policy not in ("findings_impression", "findings", "impression", "official", "longest", WHOLE):
         raise ConfigError(f"--text {policy!r} is not possible with CheXpert Plus, whose sections are columns")
     if not path.is_file():
@@ -41,7 +47,7 @@ def add_reports(source: Source, path: Path, policy: str) -> None:
             f"--plus-csv {path}: no such file; download df_chexpert_plus_240401.csv of CheXpert Plus "
             "(aimi.stanford.edu, 'CheXpert Plus')"
         )
-    table = read_table(path, CHEXPERT_PLUS)
+    table = read_table(path, REPORTS)
     source.notes += [f"{path.name}: {note}" for note in table.notes]
     if len(table) != KNOWN_ROWS:
         source.notes.append(f"{path.name}: {len(table):,} rows; the release has {KNOWN_ROWS:,}")

@@ -5,30 +5,22 @@ Sources: the PhysioNet pages of MIMIC-CXR and MIMIC-CXR-JPG 2.0.0 and 2.1.0, and
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
-from tqdm import tqdm
 
 from clinclip.data.manifest import TABLE_COLUMNS
-from clinclip.errors import ConfigError, DataError, LayoutError, TableError
+from clinclip.errors import ConfigError, LayoutError, TableError
+from clinclip.files import sha256_file
 from clinclip.findings import FINDINGS, NOT_MENTIONED, column_name
 from clinclip.prepare.readers.csv_tables import Table, read_table
-from clinclip.prepare.readers.formats import (
-    MIMIC_CHEXPERT,
-    MIMIC_METADATA,
-    MIMIC_NEGBIO,
-    MIMIC_SPLIT,
-    MIMIC_TEST_LABELED,
-)
 from clinclip.prepare.readers.mimic_layout import JPG, Layout, locate
-from clinclip.prepare.readers.report_text import check_policy, report_parts
-from clinclip.prepare.readers.source import Source
+from clinclip.prepare.readers.mimic_reports import read_reports, report_names
+from clinclip.prepare.readers.mimic_tables import CHEXPERT, METADATA, NEGBIO, SPLIT, TEST_LABELED
+from clinclip.prepare.readers.report_text import report_parts
+from clinclip.prepare.readers.source import Source, TextOptions, ViewOptions
 
 if TYPE_CHECKING:
     from clinclip.text.sections import StudyRules
@@ -66,60 +58,60 @@ VIEW_OF_MEANING = {
 }
 
 
-@dataclass(frozen=True)
-class MimicOptions:
-    """What the user may choose; part of the manifest's hash.
+@dataclass(frozen=True, kw_only=True)
+class MimicOptions(ViewOptions, TextOptions):
+    """MIMIC-CXR reports with MIMIC-CXR-JPG or DICOM images.
 
     Attributes:
-        labels: a key of :data:`LABELS`.
-        views: a view policy, see :func:`clinclip.data.views.parse_views`.
-        text: a text policy, see :func:`clinclip.prepare.readers.report_text.text_policies`.
-        section_rules: SHA-256 of the user's file of hand-made section rules, or None when none were applied.
+        images: the image project, its files folder, or a folder above both projects.
+        reports: folder of the reports or mimic-cxr-reports.zip (default: found).
+        tables: folder of the CSV tables (default: found).
+        image_type: where both are there (default: jpg).
+        labels: label table; test-2.1 is radiologists' labels in the test split, CheXpert's elsewhere.
+        section_rules: your JSON file of section rules of single studies.
     """
 
-    labels: str = "chexpert"
-    views: str = "frontal"
-    text: str = "findings_impression"
-    section_rules: str | None = None
+    images: Path
+    reports: Path | None = None
+    tables: Path | None = None
+    image_type: Literal["jpg", "dicom"] | None = None
+    labels: Literal["chexpert", "negbio", "test-2.1", "none"] = "chexpert"
+    section_rules: Path | None = None
 
 
-def read(
-    images: Path,
-    reports: Path | None = None,
-    tables: Path | None = None,
-    options: MimicOptions | None = None,
-    kind: str | None = None,
-    rules: StudyRules | None = None,
-    progress: bool = True,
-) -> Source:
+def read(options: MimicOptions, progress: bool = True) -> Source:
     """Read a download without touching it.
 
     Args:
-        images: the image project, a folder above it, or its ``files`` folder.
-        reports: folder or zip of the reports; None searches near the images.
-        tables: folder of the CSV tables; None searches near the images.
-        options: what to keep.
-        kind: "jpg" or "dicom" where both are there.
-        rules: the user's hand-made section rules for single studies.
+        options: where it is and what to keep.
         progress: show progress bars.
 
     Raises:
         LayoutError: something is missing; says what was found and what to download.
         TableError: a table is damaged or contradicts another.
+        ConfigError: an unknown policy or label table, or a file of section rules that cannot be read.
     """
-    options = options or MimicOptions()
-    policy = check_policy(options.text)
+    policy = options.policy()
     if options.labels not in LABELS:
         raise ConfigError(f"--labels {options.labels!r}: not one of {', '.join(LABELS)}")
-    layout = locate(images, reports, tables, ("metadata", "split", *LABELS[options.labels]), kind)
-    metadata = read_table(layout.tables["metadata"], MIMIC_METADATA)
-    splits = read_table(layout.tables["split"], MIMIC_SPLIT)
+    rules = None if options.section_rules is None else _section_rules(options.section_rules)
+    required = ("metadata", "split", *LABELS[options.labels])
+    layout = locate(options.images, options.reports, options.tables, required, options.image_type)
+    metadata = read_table(layout.tables["metadata"], METADATA)
+    splits = read_table(layout.tables["split"], SPLIT)
     frame = _join(metadata, splits, layout)
     source = Source(
         dataset=NAME,
         root=layout.images,
         frame=frame,
-        options={"dataset": NAME, "kind": layout.kind, **vars(options)},
+        options={
+            "dataset": NAME,
+            "kind": layout.kind,
+            "labels": options.labels,
+            "views": options.views,
+            "text": policy,
+            "section_rules": None if options.section_rules is None else sha256_file(options.section_rules),
+        },
         layout={
             "images": str(layout.images),
             "kind": layout.kind,
@@ -141,6 +133,12 @@ def read(
     source.keep_downloaded(progress)
     _add_reports(source, layout.reports, policy, rules, progress)
     return source
+
+
+def _section_rules(path: Path) -> StudyRules:
+    from clinclip.text import StudyRules
+
+    return StudyRules.from_json(path)
 
 
 def _join(metadata: Table, splits: Table, layout: Layout) -> pd.DataFrame:
@@ -186,7 +184,7 @@ def _add_labels(source: Source, layout: Layout, labels: str) -> None:
     if labels == "none":
         return
     base = LABELS[labels][0]
-    table = read_table(layout.tables[base], MIMIC_NEGBIO if base == "negbio" else MIMIC_CHEXPERT)
+    table = read_table(layout.tables[base], NEGBIO if base == "negbio" else CHEXPERT)
     _note_rows(source, base, table)
     frame = source.frame
     owners = table.frame.set_index("study_id")["subject_id"]
@@ -197,7 +195,7 @@ def _add_labels(source: Source, layout: Layout, labels: str) -> None:
     codes = table.frame.set_index("study_id")[_CODES]
     if labels == "test-2.1":
         extra = LABELS[labels][1]
-        radiologist = read_table(layout.tables[extra], MIMIC_TEST_LABELED)
+        radiologist = read_table(layout.tables[extra], TEST_LABELED)
         _note_rows(source, extra, radiologist)
         marked = radiologist.frame.set_index("study_id")[_CODES]
         source.notes.append(f"table {extra}: {len(marked):,} studies labelled by radiologists")
@@ -219,68 +217,9 @@ def _add_labels(source: Source, layout: Layout, labels: str) -> None:
     source.frame = frame.assign(**{column: values[:, i] for i, column in enumerate(TABLE_COLUMNS)})
 
 
-def _report_names(frame: pd.DataFrame) -> dict[str, str]:
-    """Study id -> path of its report below the reports' root."""
-    studies = frame.drop_duplicates("study_id")
-    patient = studies["patient_id"]
-    path = "files/p" + patient.str[:2] + "/p" + patient + "/s" + studies["study_id"] + ".txt"
-    return dict(zip(studies["study_id"], path, strict=True))
-
-
-def _decode(data: bytes, where: str) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{where}: the report is not UTF-8 text ({error.reason} at byte {error.start})") from error
-
-
-def read_reports(where: Path, names: Mapping[str, str], progress: bool = True) -> Iterator[tuple[str, str | None]]:
-    """Yield (study id, report) in the order of ``names``; None where there is no such file.
-
-    Args:
-        where: folder or zip.
-        names: study id -> path below it.
-        progress: show a progress bar.
-
-    Raises:
-        LayoutError: the zip is damaged.
-        DataError: a report is not text; names it.
-    """
-    bar = tqdm(total=len(names), desc="reading reports", unit="report", disable=not progress, leave=False)
-    if where.is_file():
-        try:
-            with zipfile.ZipFile(where) as archive:
-                # only names are matched, nothing is unpacked: hostile member names have no effect
-                members = {m[m.find("files/") :]: m for m in archive.namelist() if "files/" in m and m.endswith(".txt")}
-                for study, name in names.items():
-                    bar.update()
-                    data = archive.read(members[name]) if name in members else None
-                    yield study, None if data is None else _decode(data, f"{where}:{name}")
-        except (zipfile.BadZipFile, EOFError) as error:
-            raise LayoutError(f"{where}: the zip is damaged or cut off ({error}); download it again") from error
-        finally:
-            bar.close()
-        return
-
-    def load(name: str) -> bytes | None:
-        try:
-            return (where / name).read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise DataError(f"{where / name}: cannot read the report: {error.strerror or error}") from error
-
-    # one file a report, often on a network file system: waiting is what threads are for
-    with ThreadPoolExecutor(16) as pool:
-        for (study, name), data in zip(names.items(), pool.map(load, names.values(), chunksize=64), strict=True):
-            bar.update()
-            yield study, None if data is None else _decode(data, str(where / name))
-    bar.close()
-
-
 def _add_reports(source: Source, where: Path, policy: str, rules: StudyRules | None, progress: bool) -> None:
     """Sections and text of every study; studies without a report or without text by the policy are dropped."""
-    names = _report_names(source.frame)
+    names = report_names(source.frame)
     texts: dict[str, tuple[str, str, str]] = {}
     missing: set[str] = set()
     for study, report in read_reports(where, names, progress):

@@ -15,23 +15,25 @@ import pandas as pd
 from tqdm import tqdm
 
 from clinclip.errors import DataError, LayoutError
-from clinclip.prepare.readers.report_text import WHOLE, check_policy, has_words, unwrap
-from clinclip.prepare.readers.source import Source
+from clinclip.prepare.readers.report_text import WHOLE, has_words, unwrap
+from clinclip.prepare.readers.source import Source, SplitOptions, TextOptions
 
 NAME = "openi"
 DOWNLOAD = "NLMCXR_png.tgz and NLMCXR_reports.tgz (openi.nlm.nih.gov, FAQ, collection of Indiana University)"
 KNOWN_REPORTS = 3_955
 
 
-@dataclass(frozen=True)
-class OpeniOptions:
-    """What the user may choose; part of the manifest's hash.
+@dataclass(frozen=True, kw_only=True)
+class OpeniOptions(TextOptions, SplitOptions):
+    """Open-i / Indiana University (public), XML reports and PNG images.
 
     Attributes:
-        text: text policy.
+        images: folder of the PNGs, or one above.
+        reports: folder of the XML files (default: found in or beside the images).
     """
 
-    text: str = "findings_impression"
+    images: Path
+    reports: Path | None = None
 
 
 def _folder_of(start: Path, pattern: str, what: str, option: str) -> Path:
@@ -49,23 +51,19 @@ def _folder_of(start: Path, pattern: str, what: str, option: str) -> Path:
     return first.parent
 
 
-def read(
-    images: Path, reports: Path | None = None, options: OpeniOptions | None = None, progress: bool = True
-) -> Source:
+def read(options: OpeniOptions, progress: bool = True) -> Source:
     """Read a download without touching it.
 
     Args:
-        images: folder of the PNGs, or a folder above PNGs and reports.
-        reports: folder of the XML reports; None searches in and beside the images.
-        options: what to keep.
+        options: where it is and what to keep.
         progress: show a progress bar.
 
     Raises:
         LayoutError: images or reports are missing.
         DataError: a report is not XML, or not of this collection; names it.
     """
-    options = options or OpeniOptions()
-    policy = check_policy(options.text)
+    images, reports = options.images, options.reports
+    policy, fractions = options.policy(), options.fractions()
     root = _folder_of(images, "CXR*.png", "images", "--images")
     if reports is None:
         beside = images if any(images.glob("**/*.xml")) else root.parent
@@ -88,6 +86,8 @@ def read(
         root=root,
         frame=frame.sort_values(["patient_id", "image_id"], kind="stable").reset_index(drop=True),
         options={"dataset": NAME, "text": policy},
+        fractions=fractions,
+        refuse_shared_images=not options.allow_shared_images,
         layout={"images": str(root), "reports": str(folder)},
     )
     if len(paths) != KNOWN_REPORTS:

@@ -1,4 +1,8 @@
-"""What the reader of a data set hands to the common preparation pipeline, and the counts it keeps on the way."""
+"""What a reader is: a NAME, an options dataclass, and ``read(options) -> Source``. Here the Source, and shared options.
+
+The fields of the options dataclass are the reader's command line: their names, types, defaults and documentation
+(:mod:`clinclip.commands.options`). What is common to all data sets is :class:`clinclip.prepare.build.BuildOptions`.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,60 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from clinclip.data.splits import FRACTIONS, check_fractions
 from clinclip.data.views import parse_views
-from clinclip.errors import LayoutError
+from clinclip.errors import ConfigError, LayoutError
 from clinclip.prepare.drops import DropReport
+from clinclip.prepare.readers.report_text import check_policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewOptions:
+    """Options of a reader that knows the views of its images.
+
+    Attributes:
+        views: all, frontal, frontal-any, lateral, or a list such as PA,AP.
+    """
+
+    views: str = "frontal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextOptions:
+    """Options of a reader that has reports.
+
+    Attributes:
+        text: sections that make the text, as findings+impression, findings, impression, official, longest or full; or
+            report, the whole as it is.
+    """
+
+    text: str = "findings+impression"
+
+    def policy(self) -> str:
+        """The canonical name of the text policy. Raises ConfigError for an unknown one."""
+        return check_policy(self.text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitOptions:
+    """Options of a reader whose data set has no split of its own.
+
+    Attributes:
+        split: shares of train, validate, test; patients are never divided.
+        allow_shared_images: report images shared by splits, do not refuse.
+    """
+
+    split: str = "0.8,0.1,0.1"
+    allow_shared_images: bool = False
+
+    def fractions(self) -> tuple[float, float, float]:
+        """The shares. Raises ConfigError unless they are three and sum to 1."""
+        try:
+            train, validate, test = (float(part) for part in self.split.split(","))
+        except ValueError:
+            raise ConfigError(f"--split {self.split!r}: give three numbers such as 0.8,0.1,0.1") from None
+        check_fractions((train, validate, test))
+        return train, validate, test
 
 
 @dataclass
@@ -30,6 +85,8 @@ class Source:
         notes: deviations that were accepted, in words.
         drops: what was left out so far.
         has_text: False when there is nothing to read.
+        fractions: shares of train, validate and test, used where the data set has no split of its own.
+        refuse_shared_images: refuse byte-identical images in different splits instead of reporting them.
     """
 
     dataset: str
@@ -41,6 +98,8 @@ class Source:
     notes: list[str] = field(default_factory=list)
     drops: DropReport = field(default_factory=DropReport)
     has_text: bool = True
+    fractions: tuple[float, float, float] = FRACTIONS
+    refuse_shared_images: bool = False
 
     def count(self, step: str) -> None:
         """Record how many images, studies and patients are left after a step."""

@@ -24,104 +24,107 @@ from clinclip.data.splits import SPLIT_ALIASES, assert_disjoint
 from clinclip.errors import LayoutError, TableError
 from clinclip.findings import FINDINGS, column_name
 from clinclip.prepare.readers.csv_tables import IdColumn, TableFormat, read_rows, read_table
-from clinclip.prepare.readers.report_text import WHOLE, check_policy, has_words, report_parts, unwrap
-from clinclip.prepare.readers.source import Source
+from clinclip.prepare.readers.report_text import WHOLE, has_words, report_parts, unwrap
+from clinclip.prepare.readers.source import Source, SplitOptions, TextOptions, ViewOptions
 
+NAME = "table"
 _SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
 
 
-@dataclass(frozen=True)
-class TableOptions:
-    """Which column is what; part of the manifest's hash.
+@dataclass(frozen=True, kw_only=True)
+class TableOptions(ViewOptions, TextOptions, SplitOptions):
+    """Any CSV with one row per image.
 
     Attributes:
-        image: column of image paths, relative to the image root (or absolute).
-        text: column of reports; None prepares for evaluation only.
-        patient: column of patient identifiers.
-        study: column of study identifiers; None takes rows of one patient with the same text as one study.
-        split: column of splits; None splits by patient with a seed.
-        view: column of views.
-        sex: column of the sex.
-        age: column of the age in years.
-        views: a view policy over the view column.
-        policy: text policy; "report" takes the column as it is, others parse sections out of it.
-        labels: take the columns that bear CheXpert's 14 names as the label table.
-        dataset: name of the data set in every row.
-        encoding: of the file; None means UTF-8 or UTF-16.
-        delimiter: of the file.
+        csv: the table.
+        image_column: paths of the images, relative to the image root or absolute.
+        patient_column: patient ids, by which the split is made.
+        text_column: reports; leave out to prepare for evaluation only.
+        image_root: folder that the paths count from (default: the CSV's).
+        study_column: study ids (default: one patient's rows with the same text are a study).
+        split_column: train, validate, test (default: split by patient).
+        view_column: views.
+        sex_column: sex.
+        age_column: age in years.
+        no_labels: ignore columns that bear CheXpert's 14 names.
+        name: name of the data set (default: the CSV's).
+        encoding: of the CSV (default: UTF-8, or UTF-16 by its mark).
+        delimiter: of the CSV.
     """
 
-    image: str
-    text: str | None
-    patient: str
-    study: str | None = None
-    split: str | None = None
-    view: str | None = None
-    sex: str | None = None
-    age: str | None = None
-    views: str = "all"
-    policy: str = WHOLE
-    labels: bool = True
-    dataset: str = "table"
+    csv: Path
+    image_column: str
+    patient_column: str
+    text_column: str | None = None
+    image_root: Path | None = None
+    study_column: str | None = None
+    split_column: str | None = None
+    view_column: str | None = None
+    sex_column: str | None = None
+    age_column: str | None = None
+    no_labels: bool = False
+    name: str | None = None
     encoding: str | None = None
     delimiter: str = ","
+    views: str = "all"
+    text: str = WHOLE
 
 
 def _column(name: str | None, frame: pd.DataFrame) -> list[str]:
     return [""] * len(frame) if name is None else frame[name].tolist()
 
 
-def _format(csv: Path, options: TableOptions, header: list[str]) -> TableFormat:
-    named = [options.image, options.patient, options.text, options.study, options.split, options.view, options.sex]
-    columns = tuple(dict.fromkeys(c for c in [*named, options.age] if c is not None))
-    labels = {f: f for f in FINDINGS if f in header} if options.labels else {}
+def _format(options: TableOptions, header: list[str]) -> TableFormat:
+    ids = [options.image_column, options.patient_column, options.study_column]
+    others = [options.text_column, options.split_column, options.view_column, options.sex_column, options.age_column]
+    columns = tuple(dict.fromkeys(c for c in [*ids, *others] if c is not None))
+    labels = {} if options.no_labels else {f: f for f in FINDINGS if f in header}
     return TableFormat(
-        name=f"table {csv.name}",
+        name=f"table {options.csv.name}",
         columns=(*columns, *labels),
-        ids={c: IdColumn() for c in (options.image, options.patient, options.study) if c is not None},
+        ids={c: IdColumn() for c in ids if c is not None},
         labels=labels,
     )
 
 
-def read(csv: Path, options: TableOptions, image_root: Path | None = None) -> Source:
-    """Read a user's table.
+def read(options: TableOptions, progress: bool = True) -> Source:
+    """Read a user's table; see :mod:`clinclip.prepare.readers.csv_tables` for what is accepted and refused.
 
     Args:
-        csv: the table; see :mod:`clinclip.prepare.readers.csv_tables` for what is accepted and refused.
-        options: which column is what.
-        image_root: folder that relative image paths count from; None is the folder of the table.
+        options: the table, and which column is what.
+        progress: unused; a table is one file.
 
     Raises:
         TableError: names file, column and line of what is wrong.
         LayoutError: no image is where the table says.
     """
-    csv = Path(csv)
+    csv, dataset = options.csv, options.name or options.csv.stem
+    policy, fractions = options.policy(), options.fractions()
     header, _, _ = read_rows(csv, options.encoding, options.delimiter)
-    form = _format(csv, options, header)
+    form = _format(options, header)
     table = read_table(csv, form, options.encoding, options.delimiter)
     rows = table.frame
-    policy = check_policy(options.policy)
-    texts = [_text(cell, policy) for cell in _column(options.text, rows)]
-    root, paths = _paths(csv, rows[options.image].tolist(), image_root)
-    patients = rows[options.patient].tolist()
+    texts = [_text(cell, policy) for cell in _column(options.text_column, rows)]
+    root, paths = _paths(csv, rows[options.image_column].tolist(), options.image_root)
+    patients = rows[options.patient_column].tolist()
     frame = pd.DataFrame(
         {
             "patient_id": patients,
-            "split": _splits(csv, options.split, rows),
-            "view": _column(options.view, rows),
-            "sex": [_SEX.get(cell.lower(), cell) for cell in _column(options.sex, rows)],
-            "age": pd.to_numeric(pd.Series(_column(options.age, rows)), errors="coerce"),
+            "split": _splits(csv, options.split_column, rows),
+            "view": _column(options.view_column, rows),
+            "sex": [_SEX.get(cell.lower(), cell) for cell in _column(options.sex_column, rows)],
+            "age": pd.to_numeric(pd.Series(_column(options.age_column, rows)), errors="coerce"),
             "image_path": paths,
             "findings": [parts[0] for parts in texts],
             "impression": [parts[1] for parts in texts],
             "text": [parts[2] for parts in texts],
         }
     )
-    if options.study is None:
+    if options.study_column is None:
         frame["study_id"] = _study_ids(frame)
     else:
         # study numbers often count within a patient
-        frame["study_id"] = frame["patient_id"] + "/" + rows[options.study]
+        frame["study_id"] = frame["patient_id"] + "/" + rows[options.study_column]
     for finding, column in zip(FINDINGS, TABLE_COLUMNS, strict=True):
         if finding in form.labels:
             frame[column] = rows[column_name(finding)]
@@ -129,28 +132,40 @@ def read(csv: Path, options: TableOptions, image_root: Path | None = None) -> So
     frame = frame.sort_values(order, kind="stable").reset_index(drop=True)
     frame["image_id"] = _image_ids(frame["image_path"].tolist())
     source = Source(
-        dataset=options.dataset,
+        dataset=dataset,
         root=root,
         frame=frame,
-        options={**vars(options), "kind": "table"},
+        options={
+            "dataset": dataset,
+            "kind": NAME,
+            "views": options.views,
+            "text": policy,
+            # which column is what; the paths and the shares of the split stand elsewhere
+            **{name: value for name, value in vars(options).items() if name.endswith("_column")},
+            "labels": not options.no_labels,
+            "encoding": options.encoding,
+            "delimiter": options.delimiter,
+        },
         layout={"table": str(csv.resolve()), "images": str(root)},
         notes=list(table.notes),
-        has_text=options.text is not None,
+        has_text=options.text_column is not None,
+        fractions=fractions,
+        refuse_shared_images=not options.allow_shared_images,
     )
     source.count("rows of the table")
     repeated = frame.duplicated(["image_path", "patient_id", "study_id", "text", "split"])
     source.keep(~repeated, "repeated row", "same image, patient, study and text as another row")
     _note_oddities(source)
-    if options.split is not None:
-        assert_disjoint(source.frame.assign(dataset=options.dataset), str(csv))
+    if options.split_column is not None:
+        assert_disjoint(source.frame.assign(dataset=dataset), str(csv))
     source.keep_views(options.views)
-    if options.text is not None:
-        source.keep(source.frame["text"] != "", "no text", f"blank, or no section of --text {options.policy}")
+    if options.text_column is not None:
+        source.keep(source.frame["text"] != "", "no text", f"blank, or no section of --text {policy}")
         source.count("with text")
     if not any((root / path).exists() for path in source.frame["image_path"]):
         raise LayoutError(
-            f"none of the {len(frame)} images of column {options.image!r} exists below {root}; give the folder that "
-            "the paths count from: --image-root DIR"
+            f"none of the {len(frame)} images of column {options.image_column!r} exists below {root}; give the folder "
+            "that the paths count from: --image-root DIR"
         )
     return source
 

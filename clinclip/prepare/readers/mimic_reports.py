@@ -1,0 +1,72 @@
+"""The report files of MIMIC-CXR: a folder of text files, or the publisher's zip read in place."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from clinclip.errors import DataError, LayoutError
+
+
+def report_names(frame: pd.DataFrame) -> dict[str, str]:
+    """Study id -> path of its report below the reports' root."""
+    studies = frame.drop_duplicates("study_id")
+    patient = studies["patient_id"]
+    path = "files/p" + patient.str[:2] + "/p" + patient + "/s" + studies["study_id"] + ".txt"
+    return dict(zip(studies["study_id"], path, strict=True))
+
+
+def _decode(data: bytes, where: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: the report is not UTF-8 text ({error.reason} at byte {error.start})") from error
+
+
+def read_reports(where: Path, names: Mapping[str, str], progress: bool = True) -> Iterator[tuple[str, str | None]]:
+    """Yield (study id, report) in the order of ``names``; None where there is no such file.
+
+    Args:
+        where: folder or zip.
+        names: study id -> path below it.
+        progress: show a progress bar.
+
+    Raises:
+        LayoutError: the zip is damaged.
+        DataError: a report is not text; names it.
+    """
+    bar = tqdm(total=len(names), desc="reading reports", unit="report", disable=not progress, leave=False)
+    if where.is_file():
+        try:
+            with zipfile.ZipFile(where) as archive:
+                # only names are matched, nothing is unpacked: hostile member names have no effect
+                members = {m[m.find("files/") :]: m for m in archive.namelist() if "files/" in m and m.endswith(".txt")}
+                for study, name in names.items():
+                    bar.update()
+                    data = archive.read(members[name]) if name in members else None
+                    yield study, None if data is None else _decode(data, f"{where}:{name}")
+        except (zipfile.BadZipFile, EOFError) as error:
+            raise LayoutError(f"{where}: the zip is damaged or cut off ({error}); download it again") from error
+        finally:
+            bar.close()
+        return
+
+    def load(name: str) -> bytes | None:
+        try:
+            return (where / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise DataError(f"{where / name}: cannot read the report: {error.strerror or error}") from error
+
+    # one file a report, often on a network file system: waiting is what threads are for
+    with ThreadPoolExecutor(16) as pool:
+        for (study, name), data in zip(names.items(), pool.map(load, names.values(), chunksize=64), strict=True):
+            bar.update()
+            yield study, None if data is None else _decode(data, str(where / name))
+    bar.close()
