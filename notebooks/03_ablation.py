@@ -41,11 +41,11 @@ assert status == 0
 print(made.splits)
 
 # %% [markdown]
-# A row is a list of options over one experiment file. `null` takes a term away; a dotted name changes one number.
+# A row is a list of options over one configuration file. `null` takes a term away; a dotted name changes one number.
 
 # %%
 BASE = [
-    f"--config={config_file('experiment/phantom_n_g_dtcg.yaml')}",
+    f"--config={config_file('default.yaml')}",
     "--data.manifests=[ablation/data]",
     "--data.num_workers=0",
     "--data.image_size=64",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,24 @@ from clinclip.cli import build, main
 from clinclip.errors import ConfigError
 from clinclip.testing import tiny_manifest
 
-CONFIGS = Path(__file__).parent.parent / "configs"
-ROWS = ("baseline", "dt", "dt_c", "n", "n_dt_c", "g", "g_hard", "g_dtcg", "n_g_dtcg")
-COMPLETE = [CONFIGS / "default.yaml", *sorted((CONFIGS / "experiment").glob("*.yaml"))]
-PARTS = {"trainer": "trainer", "data": "data", "model": "model.model", "losses": "model.losses"}
+ROOT = Path(__file__).parent.parent
+CONFIGS = ROOT / "configs"
+DEFAULT = CONFIGS / "default.yaml"
+#: row -> (soft labels, negated reports, graph stream)
+ROWS: dict[str, tuple[set[str], bool, bool]] = {
+    "baseline": (set(), False, False),
+    "soft_text": ({"text"}, False, False),
+    "soft_text_clinical": ({"text", "clinical"}, False, False),
+    "negation": (set(), True, False),
+    "negation_soft_text_clinical": ({"text", "clinical"}, True, False),
+    "graph": ({"graph"}, False, True),
+    "graph_onehot": (set(), False, True),
+    "graph_soft_all": ({"text", "clinical", "graph"}, False, True),
+    "full": ({"text", "clinical", "graph"}, True, True),
+}
+SITES = ("phantom", "mimic", "chexpert", "table")
+PARTS = {"trainer": "trainer", "model": "model.model", "losses": "model.losses"}
+RECORD = json.loads((ROOT / "notebooks" / "results" / "ablation.json").read_text())
 
 #: what keeps a step small and offline; the configuration's own structure stays
 TINY = (
@@ -41,6 +56,11 @@ TINY = (
 )
 
 
+def configuration(site: str, row: str) -> tuple[str, ...]:
+    """The options that choose a method's row at a place."""
+    return "--config", str(CONFIGS / "site" / f"{site}.yaml"), "--config", str(CONFIGS / "rows" / f"{row}.yaml")
+
+
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory) -> Path:
     return tiny_manifest(tmp_path_factory.mktemp("data") / "toy", studies=12)
@@ -54,24 +74,77 @@ def resolved(capsys, *args: str) -> dict[str, Any]:
     return yaml.safe_load(out.out)
 
 
-@pytest.mark.parametrize("path", [p for p in COMPLETE if "mimic" not in p.stem], ids=lambda p: p.stem)
-def test_complete_configurations_train_a_step(path, manifest, tmp_path, monkeypatch) -> None:
+def header(path: Path) -> str:
+    """The comment lines at the top of a file."""
+    return re.match(r"(#.*\n)*", path.read_text())[0]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_trains_a_step(row, manifest, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)  # references to other files count from the file itself, not from here
-    assert main(["fit", "--config", str(path), f"--data.manifests=[{manifest}]", *TINY]) == 0
+    assert main(["fit", *configuration("phantom", row), f"--data.manifests=[{manifest}]", *TINY]) == 0
 
 
-@pytest.mark.parametrize("path", [p for p in COMPLETE if "mimic" in p.stem], ids=lambda p: p.stem)
-def test_cluster_configurations_are_built(path, manifest, tmp_path, monkeypatch, capsys) -> None:
+def test_the_default_trains_a_step(manifest, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    settings = resolved(capsys, "--config", str(path), f"--data.manifests=[{manifest}]", *TINY)
+    assert main(["fit", "--config", str(DEFAULT), f"--data.manifests=[{manifest}]", *TINY]) == 0
+
+
+@pytest.mark.parametrize("site", SITES)
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_is_built_on_every_site(site, row, manifest, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = resolved(capsys, *configuration(site, row))
+    settings = resolved(capsys, *configuration(site, row), f"--data.manifests=[{manifest}]", *TINY)
     settings.pop("ckpt_path"), settings.pop("weights_only")
     before = copy.deepcopy(settings)
     cli = build(settings, run=False)
     assert settings == before  # a notebook's dictionary is not changed
-    phantom = resolved(capsys, "--config", str(path.with_name(path.name.replace("mimic", "phantom"))))["model"]
-    assert sorted(cli.model.losses) == sorted(phantom["losses"])
-    assert settings["model"]["losses"] == phantom["losses"]
-    assert settings["model"]["targets"] == phantom["targets"]
+
+    soft, negated, graph = ROWS[row]
+    assert set(cli.model.losses) == ({"contrastive", "graph"} if graph else {"contrastive"})
+    candidates = settings["model"]["losses"]["contrastive"]["init_args"]["candidates"]
+    assert (candidates is not None) == negated == bool(settings["data"]["twins"])
+    # nothing is computed that no term uses
+    assert (cli.model.model.graph_encoder is not None) == graph == settings["data"]["graphs"]
+    targets = settings["model"]["targets"]["default"]
+    assert (set() if targets is None else set(targets["init_args"]["sources"])) == soft
+
+    # a row leaves everything of the place as it is
+    assert _flat(site_content(site)) <= _flat(place)
+
+
+def site_content(site: str) -> dict[str, Any]:
+    """A site's file with the files that it names filled in."""
+    path = CONFIGS / "site" / f"{site}.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["trainer"] = yaml.safe_load((path.parent / content["trainer"]).read_text())
+    content["model"]["model"] = yaml.safe_load((path.parent / content["model"]["model"]).read_text())
+    return content
+
+
+def test_a_row_replaces_whatever_method_stood_before(capsys) -> None:
+    """Over another row, or over the complete file, the later row alone decides."""
+    alone = resolved(capsys, *configuration("phantom", "soft_text"))
+    over = resolved(capsys, *configuration("phantom", "full"), *configuration("phantom", "soft_text")[2:])
+    assert over == alone
+    assert resolved(capsys, "--config", str(DEFAULT), *configuration("phantom", "baseline")[2:]) == resolved(
+        capsys, *configuration("phantom", "baseline")
+    )
+
+
+def test_the_default_is_the_full_phantom_row(capsys) -> None:
+    assert resolved(capsys, "--config", str(DEFAULT)) == resolved(capsys, *configuration("phantom", "full"))
+
+
+def test_rows_differ_only_in_the_method(capsys) -> None:
+    found = {row: resolved(capsys, *configuration("mimic", row)) for row in ROWS}
+    for config in found.values():
+        for key in ("targets", "losses"):
+            config["model"].pop(key)
+        config["model"]["model"]["init_args"].pop("graph_encoder")
+        config["data"].pop("twins"), config["data"].pop("graphs")
+    assert all(config == found["baseline"] for config in found.values())
 
 
 @pytest.mark.parametrize("part", sorted(PARTS))
@@ -79,9 +152,8 @@ def test_parts_fit_into_a_run(part, manifest, tmp_path, monkeypatch, capsys) -> 
     monkeypatch.chdir(tmp_path)
     files = sorted((CONFIGS / part).glob("*.yaml"))
     assert files
-    base = ["--config", str(CONFIGS / "default.yaml")]
     for path in files:
-        found = resolved(capsys, *base, f"--{PARTS[part]}={path}")
+        found = resolved(capsys, "--config", str(DEFAULT), f"--{PARTS[part]}={path}")
         for key in PARTS[part].split("."):
             found = found[key]
         found = found.get("init_args", found)
@@ -89,51 +161,59 @@ def test_parts_fit_into_a_run(part, manifest, tmp_path, monkeypatch, capsys) -> 
 
 
 def test_every_file_belongs_to_a_test() -> None:
-    tested = {*COMPLETE, *(p for part in PARTS for p in (CONFIGS / part).glob("*.yaml"))}
-    assert set(CONFIGS.rglob("*.y*ml")) == tested
-    for family in ("phantom", "mimic"):
-        assert {f"{family}_{row}.yaml" for row in ROWS} <= {p.name for p in COMPLETE}
+    rows = {CONFIGS / "rows" / f"{row}.yaml" for row in ROWS}
+    sites = {CONFIGS / "site" / f"{site}.yaml" for site in SITES}
+    parts = {p for part in PARTS for p in (CONFIGS / part).glob("*.yaml")}
+    assert set(CONFIGS.rglob("*.y*ml")) == {DEFAULT} | rows | sites | parts
 
 
-@pytest.mark.parametrize("family", ["phantom", "mimic"])
-def test_rows_differ_only_in_their_blocks(family, capsys) -> None:
-    found = {row: resolved(capsys, "--config", str(CONFIGS / "experiment" / f"{family}_{row}.yaml")) for row in ROWS}
-    for row, config in found.items():
-        own = config["model"].pop("targets"), config["model"].pop("losses")
-        graph = config["model"]["model"]["init_args"].pop("graph_encoder")
-        twins, graphs = config["data"].pop("twins"), config["data"].pop("graphs")
-        # the switches follow from the row's name, and nothing is computed that no term uses
-        parts = row.split("_")
-        assert twins == int("n" in parts), row
-        assert graphs == ("g" in parts) == (graph is not None), row
-        sources = [] if own[0]["default"] is None else sorted(own[0]["default"]["init_args"]["sources"])
-        expected = {"dt": ["text"], "dtcg": ["clinical", "graph", "text"]}.get(parts[-1], [])
-        expected = ["clinical", "text"] if "dt_c" in row else expected
-        expected = ["graph"] if row == "g" else expected
-        assert sources == expected, row
-        assert ("graph" in own[1]) == graphs
-        assert (own[1]["contrastive"]["init_args"]["candidates"] is not None) == bool(twins)
-    first = found["baseline"]
-    for row, config in found.items():
-        assert config == first, row
+@pytest.mark.parametrize(
+    "path", [DEFAULT, *sorted((CONFIGS / "site").glob("*")), *sorted((CONFIGS / "rows").glob("*"))]
+)
+def test_headers_say_command_and_cost(path) -> None:
+    text = header(path)
+    for key in ("Command", "Cost", *(() if path.parent.name == "site" else ("Result",))):
+        assert re.search(rf"^# {key}:\s+\S", text, re.M), f"{path.name} has no {key}"
+    name = path.relative_to(ROOT)
+    commands = re.findall(r"clinclip fit( --config configs/\S+)( --config configs/\S+)?", text)
+    assert any(f" --config {name}" in command for command in commands), f"{path.name} has no command that names it"
+    for command in commands:
+        assert all((ROOT / file).is_file() for file in "".join(command).split(" --config ")[1:]), command
 
 
-def test_the_default_is_the_full_phantom_row(capsys) -> None:
-    default = resolved(capsys, "--config", str(CONFIGS / "default.yaml"))
-    row = resolved(capsys, "--config", str(CONFIGS / "experiment" / "phantom_n_g_dtcg.yaml"))
-    assert default == row
+@pytest.mark.parametrize("row", ROWS)
+def test_headers_quote_the_ablation(row) -> None:
+    found = {name: f"{cell['mean']:.3f}" for name, cell in RECORD["rows"][row].items()}
+    expected = (
+        f"report > negation {found['report_vs_negation']}, report > omitted {found['report_vs_omitted']}, "
+        f"AUROC common {found['auroc_common']}, rare {found['auroc_rare']}, i2t R@10 {found['i2t_r10']}, "
+        f"label F1 {found['label_f1']}"
+    )
+    for path in [CONFIGS / "rows" / f"{row}.yaml", *([DEFAULT] if row == "full" else [])]:
+        assert expected in header(path), path.name
 
 
-@pytest.mark.parametrize("path", COMPLETE, ids=lambda p: p.stem)
-def test_headers_say_command_cost_and_result(path) -> None:
-    header = "".join(line for line in path.read_text().splitlines(keepends=True) if line.startswith("#"))
-    for key in ("Command", "Cost", "Result"):
-        assert re.search(rf"^# {key}:\s+\S", header, re.M), f"{path.name} has no {key}"
-    assert f"clinclip fit --config configs/{path.relative_to(CONFIGS)}" in header
+def test_the_ablation_has_these_rows() -> None:
+    assert list(RECORD["rows"]) == list(ROWS)
+    from clinclip.commands.ablate_runs import ROWS as PLANNED
+
+    assert RECORD["about"] == PLANNED
+
+
+@pytest.mark.parametrize("path", sorted((CONFIGS / "slurm").glob("*.sbatch")), ids=lambda p: p.stem)
+def test_cluster_scripts_name_what_exists(path) -> None:
+    text = path.read_text()
+    for file in re.findall(r"configs/[\w/]+\.(?:yaml|sbatch)", text):
+        assert (ROOT / file).is_file(), file
+    listed = re.search(r"^rows=\(([^)]*)\)", text, re.M)
+    assert (listed is not None) == (path.stem == "ablation")
+    if listed:
+        assert listed[1].split() == list(ROWS)
+        assert f"#SBATCH --array=0-{3 * len(ROWS) - 1}\n" in text
 
 
 def test_mimic_rows_are_ready_for_a_cluster(capsys) -> None:
-    config = resolved(capsys, "--config", str(CONFIGS / "experiment" / "mimic_n_g_dtcg.yaml"))
+    config = resolved(capsys, *configuration("mimic", "full"))
     model, data = config["model"]["model"]["init_args"], config["data"]
     assert model["image_encoder"]["init_args"]["name"] == "swin_tiny_patch4_window7_224"
     assert model["text_encoder"]["init_args"]["name"] == "emilyalsentzer/Bio_ClinicalBERT"
@@ -145,11 +225,10 @@ def test_mimic_rows_are_ready_for_a_cluster(capsys) -> None:
 
 def test_offline_a_missing_model_is_explained(manifest, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    path = CONFIGS / "experiment" / "mimic_baseline.yaml"
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # as on a compute node
     options = [o for o in TINY if "text_encoder.name" not in o]
     with pytest.raises(ConfigError, match=r"Bio_ClinicalBERT.*HF_HOME"):
-        main(["fit", "--config", str(path), f"--data.manifests=[{manifest}]", *options])
+        main(["fit", *configuration("mimic", "baseline"), f"--data.manifests=[{manifest}]", *options])
 
 
 def _flat(value: Any, prefix: str = "") -> set[tuple[str, str]]:

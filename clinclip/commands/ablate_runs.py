@@ -17,14 +17,14 @@ from clinclip.files import config_file
 #: row -> what it adds; the order of the table
 ROWS: dict[str, str] = {
     "baseline": "plain CLIP",
-    "dt": "soft labels: text",
-    "dt_c": "soft labels: text, clinical",
-    "n": "negated reports",
-    "n_dt_c": "negated reports; soft labels: text, clinical",
-    "g": "graph stream; soft labels: graph",
-    "g_hard": "graph stream",
-    "g_dtcg": "graph stream; soft labels: text, clinical, graph",
-    "n_g_dtcg": "negated reports; graph stream; soft labels: text, clinical, graph",
+    "soft_text": "soft labels: text",
+    "soft_text_clinical": "soft labels: text, clinical",
+    "negation": "negated reports",
+    "negation_soft_text_clinical": "negated reports; soft labels: text, clinical",
+    "graph": "graph stream; soft labels: graph",
+    "graph_onehot": "graph stream",
+    "graph_soft_all": "graph stream; soft labels: text, clinical, graph",
+    "full": "negated reports; graph stream; soft labels: text, clinical, graph",
 }
 
 
@@ -93,7 +93,8 @@ class Plan:
             f"{row}-seed{seed}-fit",
             f"train {row}, seed {seed}",
             (
-                *("fit", "--config", str(config_file(f"experiment/{self.family}_{row}.yaml"))),
+                *("fit", "--config", str(config_file(f"site/{self.family}.yaml"))),
+                *("--config", str(config_file(f"rows/{row}.yaml"))),
                 f"--data.manifests=['{self.data}']",
                 f"--seed_everything={seed}",
                 f"--data.seed={seed}",

@@ -52,7 +52,8 @@ def stages(out: Path, studies: int, epochs: int, seed: int) -> list[Stage]:
         "train with soft labels, twins and graphs",
         (
             "fit",
-            *("--config", str(config_file("experiment/phantom_n_g_dtcg.yaml"))),
+            *("--config", str(config_file("site/phantom.yaml"))),
+            *("--config", str(config_file("rows/full.yaml"))),
             *("--config", str(out / "run.yaml")),
             f"--seed_everything={seed}",
             f"--trainer.max_epochs={epochs}",
@@ -78,9 +79,9 @@ def stages(out: Path, studies: int, epochs: int, seed: int) -> list[Stage]:
 
 
 def write_run_file(out: Path) -> None:
-    """The second configuration file of the training: where its data are, and where it writes."""
+    """The last configuration file of the training: where its data are, and where it writes."""
     text = f"""\
-# Written by clinclip demo: the paths of this run, over configs/experiment/phantom_n_g_dtcg.yaml.
+# Written by clinclip demo: the paths of this run, over configs/site/phantom.yaml and configs/rows/full.yaml.
 data:
   manifests: [{json.dumps(str(out / "manifest"))}]
 trainer:

@@ -16,6 +16,8 @@ from clinclip.errors import ConfigError
 from clinclip.types import GraphBatch
 
 NUM_ENTITY_LABELS = 4
+#: of every layer, unless the text tower is narrower
+WIDTH = 256
 
 
 def pool_spans(states: Tensor, start: Tensor, end: Tensor) -> Tensor:
@@ -57,26 +59,27 @@ class GraphEncoder(nn.Module):
     :meth:`build` with the width of its text tower.
 
     Args:
-        hidden_size: width of every layer.
+        hidden_size: width of every layer. None: 256, or the width of the text tower where that is smaller.
         num_layers: number of graph convolutions.
         stop_gradient: do not train the text tower through the node features.
     """
 
     empty: nn.Parameter
 
-    def __init__(self, hidden_size: int = 256, num_layers: int = 2, stop_gradient: bool = True) -> None:
+    def __init__(self, hidden_size: int | None = None, num_layers: int = 2, stop_gradient: bool = True) -> None:
         super().__init__()
-        if hidden_size < 1 or num_layers < 1:
+        if (hidden_size is not None and hidden_size < 1) or num_layers < 1:
             raise ConfigError(f"graph_encoder: hidden_size={hidden_size} and num_layers={num_layers} must be >= 1")
         self.hidden_size, self.num_layers, self.stop_gradient = hidden_size, num_layers, stop_gradient
-        self.width = hidden_size
+        self.width = WIDTH if hidden_size is None else hidden_size
         self.layers = nn.ModuleList()
 
     def build(self, text_width: int) -> GraphEncoder:
         """Create the layers for token states of this width. Returns itself."""
-        sizes = [text_width + NUM_ENTITY_LABELS, *[self.hidden_size] * self.num_layers]
+        self.width = self.hidden_size or min(WIDTH, text_width)
+        sizes = [text_width + NUM_ENTITY_LABELS, *[self.width] * self.num_layers]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
-        self.empty = nn.Parameter(torch.randn(self.hidden_size) * self.hidden_size**-0.5)
+        self.empty = nn.Parameter(torch.randn(self.width) * self.width**-0.5)
         return self
 
     def forward(self, states: Tensor, graph: GraphBatch) -> Tensor:
@@ -87,7 +90,7 @@ class GraphEncoder(nn.Module):
             graph: the graphs; spans index the tokens of ``states``.
 
         Returns:
-            float (B, hidden_size).
+            float (B, width).
         """
         if self.stop_gradient:
             states = states.detach()
@@ -104,4 +107,4 @@ class GraphEncoder(nn.Module):
 
     def spec(self) -> dict[str, Any]:
         """Numbers that rebuild the architecture."""
-        return {"hidden_size": self.hidden_size, "num_layers": self.num_layers, "stop_gradient": self.stop_gradient}
+        return {"hidden_size": self.width, "num_layers": self.num_layers, "stop_gradient": self.stop_gradient}

@@ -103,12 +103,13 @@ def test_plan_names_every_row_and_seed(tmp_path) -> None:
     assert prepare.depends == phantom.identity
     stages = [s for row in plan.rows for seed in plan.seeds for s in plan.run_stages(row, seed)]
     assert len({s.identity for s in stages}) == len(stages) == 2 * 2 * len(ROWS)
-    fit, judge = plan.run_stages("n_dt_c", 1)
-    assert fit.command[2].endswith("phantom_n_dt_c.yaml")
+    fit, judge = plan.run_stages("negation_soft_text_clinical", 1)
+    assert fit.command[2].endswith("site/phantom.yaml")
+    assert fit.command[4].endswith("rows/negation_soft_text_clinical.yaml")
     assert {"--seed_everything=1", "--data.seed=1", "--trainer.max_epochs=1"} <= set(fit.command)
     assert judge.command[judge.command.index("--checkpoint") + 1].endswith("last.ckpt")
     # other data, other results
-    assert Plan(tmp_path, plan.rows, (0, 1), studies=60).run_stages("n", 0)[0].identity not in {
+    assert Plan(tmp_path, plan.rows, (0, 1), studies=60).run_stages("negation", 0)[0].identity not in {
         s.identity for s in stages
     }
 
@@ -116,8 +117,8 @@ def test_plan_names_every_row_and_seed(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--rows", "baseline,nn"], "allowed, each once: baseline"),
-        (["--rows", "n,n"], "allowed, each once"),
+        (["--rows", "baseline,negations"], "allowed, each once: baseline"),
+        (["--rows", "negation,negation"], "allowed, each once"),
         (["--seeds", "a"], "whole numbers"),
         (["--jobs", "0"], "at least 1"),
         (["--family", "mimic"], "--manifest DIR"),
@@ -136,7 +137,7 @@ def test_sweep_values() -> None:
 
 def test_what_is_finished_stays_finished(tmp_path, monkeypatch, capsys) -> None:
     ran: list[str] = []
-    broken = {"n-seed0-judge"}
+    broken = {"negation-seed0-judge"}
 
     def run_stage(stage, markers: Path, threads=None, log=None, show=False) -> bool:
         if (markers / stage.name).exists():
@@ -149,23 +150,23 @@ def test_what_is_finished_stays_finished(tmp_path, monkeypatch, capsys) -> None:
         if stage.name.endswith("judge"):
             out = Path(stage.command[stage.command.index("--out") + 1])
             out.mkdir(parents=True, exist_ok=True)
-            run = judged(0.1 if "n-" in stage.name else 0.0)
+            run = judged(0.1 if "negation-" in stage.name else 0.0)
             names, facts = (np.array(json.dumps(v)) for v in (list(run.index), run.facts))
             np.savez(out / ablate_judge.RESULTS, names=names, facts=facts, point=run.point, drawn=run.drawn)
         return True
 
     monkeypatch.setattr(ablate_runs, "run_stage", run_stage)
     monkeypatch.setattr(ablate_runs, "prevalence", lambda manifest: PREVALENCE)
-    command = ["run", "--out", str(tmp_path), "--rows", "baseline,n", "--seeds", "0", "--jobs", "1"]
-    with pytest.raises(StageError, match="n-seed0-judge"):
+    command = ["run", "--out", str(tmp_path), "--rows", "baseline,negation", "--seeds", "0", "--jobs", "1"]
+    with pytest.raises(StageError, match="negation-seed0-judge"):
         ablate.main(command)
     assert "baseline-seed0-judge" in ran
     before, broken = list(ran), set()
     assert ablate.main(command) == 0
-    assert ran == [*before, "n-seed0-judge"]  # nothing was done twice
+    assert ran == [*before, "negation-seed0-judge"]  # nothing was done twice
     out = capsys.readouterr().out
     assert "[1/2] baseline, seed 0: done before" in out
-    assert "| n | 1 | 0.500 (" in out
+    assert "| negation | 1 | 0.500 (" in out
     assert json.loads((tmp_path / "ablation.json").read_text())["facts"]["manifest"] == "m"
     assert (tmp_path / "ablation.md").read_text() in out
     assert (tmp_path / "ablation.png").read_bytes().startswith(b"\x89PNG")
@@ -190,7 +191,7 @@ def test_from_end_to_end(tmp_path, capsys) -> None:
         "--manifest",
         str(manifest),
         "--rows",
-        "baseline,n",
+        "baseline,negation",
         "--seeds",
         "0",
     ]

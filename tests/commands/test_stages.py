@@ -127,8 +127,8 @@ def test_an_interrupt_of_this_process_alone_reaches_the_command_and_waits_for_it
 
 
 def test_configurations_are_found_and_a_missing_one_is_named() -> None:
-    path = config_file("experiment/phantom_n_g_dtcg.yaml")
+    path = config_file("rows/full.yaml")
     assert path.is_file()
     assert path.is_relative_to(Path(stages.__file__).parents[2])
-    with pytest.raises(ConfigError, match=r"experiment/none\.yaml"):
-        config_file("experiment/none.yaml")
+    with pytest.raises(ConfigError, match=r"rows/none\.yaml"):
+        config_file("rows/none.yaml")

@@ -100,3 +100,11 @@ def test_the_text_tower_learns_only_when_asked(stop: bool) -> None:
 def test_sizes_are_checked() -> None:
     with pytest.raises(ConfigError, match="num_layers=0"):
         GraphEncoder(num_layers=0)
+
+
+def test_unsaid_its_width_follows_a_narrow_text_tower() -> None:
+    for text, width in ((128, 128), (256, 256), (768, 256)):
+        encoder = GraphEncoder().build(text)
+        assert encoder.width == encoder.spec()["hidden_size"] == width
+        assert [tuple(layer.weight.shape) for layer in encoder.layers] == [(width, text + 4), (width, width)]
+    assert GraphEncoder(hidden_size=300).build(128).width == 300

@@ -22,7 +22,8 @@ def fit_options(root: Path) -> list[str]:
     """A tiny run of the full method on toy studies."""
     manifest = tiny_manifest(root / "toy", studies=18)
     return [
-        f"--config={ROOT / 'configs/experiment/phantom_n_g_dtcg.yaml'}",
+        f"--config={ROOT / 'configs/site/phantom.yaml'}",
+        f"--config={ROOT / 'configs/rows/full.yaml'}",
         f"--data.manifests=[{manifest}]",
         "--data.image_size=32",
         "--data.batch_size=2",
