@@ -1,19 +1,25 @@
-"""Counter-based random numbers and stable identifiers: functions of (seed, epoch, sample, purpose), and nothing else.
+"""Counter-based random draws and stable identifiers: a draw is a function of what it is for, and of nothing else.
 
-No state, so the number of workers, the rank and the point of resumption cannot change a draw.
+No state, so the number of workers, the rank, the order of calls and the point of resumption cannot change a draw. Three
+forms, by what a draw is about: arrays of numbers for the samples of an epoch (:func:`words`, :func:`uniform`,
+:func:`permutation`), choices for a text (:class:`Draws`), and generators for everything else (:func:`stream`,
+:func:`array_stream`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import random
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
+T = TypeVar("T")
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 #: purposes: one number each, so that two draws for one sample never coincide
-IMAGE_CHOICE, AUGMENTATION, SECTION_CHOICE, NEGATION_CHOICE, ORDER, SUBSET, EDIT_KIND_CHOICE = range(1, 8)
+IMAGE_CHOICE, AUGMENTATION, SECTION_CHOICE, TWIN_CHOICE, ORDER, SUBSET, EDIT_KIND_CHOICE = range(1, 8)
 
 
 def _mix(z: np.ndarray) -> np.ndarray:
@@ -23,12 +29,29 @@ def _mix(z: np.ndarray) -> np.ndarray:
     return z ^ (z >> np.uint64(31))
 
 
-def words(seed: int, epoch: int, purpose: int, samples: np.ndarray) -> np.ndarray:
-    """64 random bits for every sample: uint64, the shape of ``samples``."""
+def words(
+    seed: int, epoch: int, purpose: int, samples: np.ndarray | int, items: np.ndarray | None = None
+) -> np.ndarray:
+    """64 random bits for every sample, or for every item of a sample.
+
+    Args:
+        seed: any integer.
+        epoch: of the draw.
+        purpose: one of the numbers above.
+        samples: int64 of any shape.
+        items: int64, broadcast against ``samples``: numbers or hashes of what a sample has several of, as many as it
+            likes. None draws for the sample itself.
+
+    Returns:
+        uint64, the shape of ``samples`` (broadcast with ``items``).
+    """
     with np.errstate(over="ignore"):
         state = _mix(np.asarray([np.uint64(seed & (2**64 - 1))]) + _GOLDEN)
         state = _mix(state ^ (np.uint64(epoch) * _GOLDEN + np.uint64(purpose)))
-        return _mix(_mix(state ^ np.asarray(samples).astype(np.uint64)) + _GOLDEN)
+        state = _mix(state ^ np.asarray(samples).astype(np.uint64))
+        if items is not None:
+            state = _mix((state + _GOLDEN) ^ np.asarray(items).astype(np.uint64))
+        return _mix(state + _GOLDEN)
 
 
 def uniform(seed: int, epoch: int, purpose: int, samples: np.ndarray) -> np.ndarray:
@@ -61,3 +84,65 @@ def stable_hashes(dataset: Iterable[str], ids: Iterable[str]) -> np.ndarray:
 def text_hash(text: str) -> int:
     """Hash of a text with its white space normalised: equal for duplicate reports."""
     return stable_hash("text", " ".join(text.split()))
+
+
+class Draws:
+    """Random choices for one text.
+
+    The text takes part in the key: with one seed for a whole corpus, two reports still draw independently.
+
+    Args:
+        seed: Any integer.
+        text: The text the choices are about.
+    """
+
+    def __init__(self, seed: int, text: str) -> None:
+        key = f"{int(seed)}\x1f{text}".encode("utf-8", "surrogatepass")
+        self._key = hashlib.blake2b(key, digest_size=16).digest()
+
+    def number(self, *purpose: object) -> int:
+        """A uniform 64-bit integer for a purpose."""
+        name = "\x1f".join(map(str, purpose)).encode("utf-8", "surrogatepass")
+        return int.from_bytes(hashlib.blake2b(name, key=self._key, digest_size=8).digest(), "little")
+
+    def chance(self, probability: float, *purpose: object) -> bool:
+        """True with the given probability."""
+        return self.number(*purpose) < probability * 2**64
+
+    def pick(self, items: Sequence[T], *purpose: object) -> T:
+        """One of the items, uniformly (the modulo bias of 64 bits is below 1e-15)."""
+        return items[self.number(*purpose) % len(items)]
+
+    def order(self, items: Iterable[T], *purpose: object) -> list[T]:
+        """The items in random order."""
+        keyed = [(self.number(*purpose, position), position, item) for position, item in enumerate(items)]
+        return [item for _, _, item in sorted(keyed, key=lambda row: row[:2])]
+
+
+def digest(*keys: int | str) -> bytes:
+    """16 bytes that identify a stream."""
+    return hashlib.blake2b("\x1f".join(map(str, keys)).encode(), digest_size=16).digest()
+
+
+def stream(*keys: int | str) -> random.Random:
+    """A private stdlib generator for choices of words and cases."""
+    return random.Random(int.from_bytes(digest(*keys), "big"))
+
+
+def array_stream(*keys: int | str) -> np.random.Generator:
+    """A private NumPy generator for arrays (noise, textures)."""
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest(*keys), "big")))
+
+
+def permuted(index: int, size: int, *keys: int | str) -> int:
+    """A bijection of ``range(size)``: unique pseudo-random ids without a table.
+
+    Args:
+        index: Position, ``0 <= index < size``.
+        size: A power of ten, so that any odd multiplier that is no multiple of five is coprime to it.
+        keys: Identify the permutation.
+    """
+    word = int.from_bytes(digest(*keys), "big")
+    multiplier = 10 * (word % (size // 10)) + 7
+    offset = (word >> 64) % size
+    return (multiplier * index + offset) % size

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from clinclip.findings import FINDINGS
+from clinclip.findings import FINDINGS, NOT_MENTIONED, LabelState
 from clinclip.models import DualEncoder, GraphEncoder, ImageEncoder, TextEncoder
 from clinclip.types import Batch, Embeddings, GraphBatch, TextBatch, TwinBatch
 
@@ -167,33 +167,29 @@ def tiny_manifest(folder: str | Path, studies: int = 24, image_size: int = 40, s
 
 
 def _toy_report(found: dict[str, bool]) -> dict[str, str]:
-    """Text, negations, omissions and graph of a toy study."""
+    """Text, edited twins and graph of a toy study."""
+    from clinclip.text.twins import twins_to_column
+    from clinclip.text.types import Edit, EditedReport
+
     sentences = {f: _TOY[f][0] if there else _TOY[f][1] for f, there in found.items()}
     text = " ".join(sentences.values())
-    labels = [int(found.get(f, False)) if f in found else -2 for f in FINDINGS]
-    negations, omissions, swaps = [], [], []
-    for finding, there in found.items():
-        if not there:
-            continue
-        without = [0 if f == finding else code for f, code in zip(FINDINGS, labels, strict=True)]
-        for kind, column in (("train", 1), ("eval", 2)):
-            edited = " ".join({**sentences, finding: _TOY[finding][column]}.values())
-            negations.append(
-                {
-                    "text": edited,
-                    "kind": "negate",
-                    "finding": finding,
-                    "template": kind,
-                    "templates": kind,
-                    "labels": without,
-                }
-            )
+    labels = {f: LabelState.from_code(int(found[f]) if f in found else NOT_MENTIONED) for f in FINDINGS}
+    twins: list[tuple[EditedReport, str | None]] = []
+
+    def add(kind: str, finding: str, edited: str, state: LabelState, style: str | None = None) -> None:
+        edits = (Edit(0, len(text), text, edited),)
+        twins.append(
+            (EditedReport(edited, text, kind, finding, edits, style, labels, {**labels, finding: state}), style)
+        )
+
+    for finding in (f for f, there in found.items() if there):
+        for style, column in (("train", 1), ("eval", 2)):
+            denied = " ".join({**sentences, finding: _TOY[finding][column]}.values())
+            add("negate", finding, denied, LabelState.ABSENT, style)
         rest = " ".join(v for f, v in sentences.items() if f != finding)
-        unsaid = [-2 if f == finding else code for f, code in zip(FINDINGS, labels, strict=True)]
-        twin = {"finding": finding, "template": None, "templates": None}
-        omissions.append({**twin, "text": rest, "kind": "omit", "labels": unsaid})
+        add("omit", finding, rest, LabelState.NOT_MENTIONED)
         if finding == "Pleural Effusion":
-            swaps.append({**twin, "text": text.replace("left", "right"), "kind": "swap_side", "labels": labels})
+            add("swap_side", finding, text.replace("left", "right"), LabelState.PRESENT)
     entities, start = [], 0
     for finding, sentence in sentences.items():
         entities.append([start, start + len(sentence) - 1, 1 if found[finding] else 3])
@@ -201,9 +197,7 @@ def _toy_report(found: dict[str, bool]) -> dict[str, str]:
     relations = [[0, 1, 0]] if len(entities) > 1 else []
     return {
         "text": text,
-        "negations": json.dumps(negations),
-        "omissions": json.dumps(omissions),
-        "swaps": json.dumps(swaps),
+        "twins": twins_to_column(twins),
         "graph": json.dumps({"entities": entities, "relations": relations}),
     }
 

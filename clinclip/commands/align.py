@@ -6,6 +6,10 @@ import argparse
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clinclip.draws import Draws
 
 #: Views that show the chest from the side; CXR-Align's images are frontal.
 LATERAL = frozenset({"LATERAL", "LL", "RL", "XTABLE LATERAL", "SWIMMERS"})
@@ -43,9 +47,9 @@ def main(argv: list[str]) -> int:
     from tqdm import tqdm
 
     from clinclip.data.manifest import Manifest
+    from clinclip.draws import Draws
     from clinclip.errors import ConfigError, DataError
     from clinclip.text import RULESET_VERSION
-    from clinclip.text.draws import Draws
     from clinclip.text.editing.alignment import AlignItem, make_item
 
     if args.max is not None and args.max < 1:
@@ -98,13 +102,10 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _sample(rows: list, items: dict, limit: int | None, draws: object) -> list:
+def _sample(rows: list, items: dict, limit: int | None, draws: Draws) -> list:
     """The rows in their order; with a limit, that many of those with an item, and all the others for the count."""
     if limit is None:
         return rows
-    from clinclip.text.draws import Draws
-
-    assert isinstance(draws, Draws)
     good = [n for n, (_, _, text) in enumerate(rows) if text in items and not isinstance(items[text], str)]
     surplus = set(draws.order(good, "sample")[limit:])
     return [row for n, row in enumerate(rows) if n not in surplus]

@@ -64,9 +64,8 @@ def as_text(summary: Summary) -> str:
         quantiles = np.quantile(summary.words, [0, 0.25, 0.5, 0.75, 0.95, 1]).round().astype(int)
         names = ("shortest", "25 %", "median", "75 %", "95 %", "longest")
         lines += ["words a report: " + ", ".join(f"{n} {q}" for n, q in zip(names, quantiles, strict=True))]
-        negated, omitted, swapped, graphs, reports = summary.twins
-        lines += [f"of {reports:,} reports: {negated:,} with negated twins, {omitted:,} with omitted ones, {swapped:,} "
-                  f"with an exchanged side, severity or finding, {graphs:,} with a graph"]  # fmt: skip
+        twins = ", ".join(f"{kind} {count:,}" for kind, count in summary.twins.items())
+        lines += [f"of {summary.reports:,} reports: {summary.graphs:,} with a graph; with an edited twin: {twins}"]
     for table in summary.labels:
         lines += ["", *_labels(table)]
     if summary.agreement:

@@ -111,14 +111,13 @@ def _section(title: str, about: str, *parts: str) -> str:
 
 def _cards(summary: Summary) -> str:
     totals = np.asarray(list(summary.splits.values())).sum(axis=0)
-    negated, _, swapped, graphs, reports = summary.twins
+    reports = summary.reports
     cards = [(f"{n:,}", name) for n, name in zip(totals.tolist(), ("images", "studies", "patients"), strict=True)]
     if reports:
         cards += [
             (f"{int(np.median(summary.words))}", "words in the median report"),
-            (f"{negated / reports:.0%}", "of reports can be negated"),
-            (f"{swapped / reports:.0%}", "have a twin with a wrong side, severity or finding"),
-            (f"{graphs / reports:.0%}", "of reports have a graph"),
+            (f"{summary.graphs / reports:.0%}", "of reports have a graph"),
+            *((f"{count / reports:.0%}", f"have a twin: {kind}") for kind, count in summary.twins.items()),
         ]
     return (
         '<div class="cards">'

@@ -76,12 +76,12 @@ def train_twins(
     for i, row in enumerate(rows):
         begin, available = int(edits.start[row]), int(edits.start[row + 1] - edits.start[row])
         if available:
-            key = int(records.sample[row]) * 64 + np.arange(available)
-            order = np.argsort(draws.words(seed, epoch, draws.NEGATION_CHOICE, key), kind="stable")
+            sample = int(records.sample[row])
+            order = np.argsort(draws.words(seed, epoch, draws.TWIN_CHOICE, sample, np.arange(available)), kind="stable")
             kind = edits.kind[begin + order]
             if kind.min() < kind.max():
                 turn = np.asarray([np.count_nonzero(kind[:n] == k) for n, k in enumerate(kind)])
-                rank = draws.words(seed, epoch, draws.EDIT_KIND_CHOICE, int(records.sample[row]) * 8 + kind)
+                rank = draws.words(seed, epoch, draws.EDIT_KIND_CHOICE, sample, kind)
                 order = order[np.lexsort((rank, turn))]
             take = order[:count]
             picks[i, : len(take)] = begin + take

@@ -31,7 +31,7 @@ from clinclip.errors import CheckpointError, ConfigError, ManifestError
 from clinclip.files import compact_json, write_atomically
 from clinclip.images import ImageTransform, Preprocessing
 from clinclip.images.preprocessing import View as ImageView
-from clinclip.text.types import EDIT_KINDS
+from clinclip.text.editing import EDITS
 
 if TYPE_CHECKING:
     from clinclip.text.tokens import Tokenizer
@@ -131,9 +131,9 @@ class CXRDataModule(pl.LightningDataModule):
         if twins < 0:
             raise ConfigError(f"data.twins={twins}: must be 0 or more")
         for kind in edits or ():
-            _check_choice("edits", kind, EDIT_KINDS)
+            _check_choice("edits", kind, tuple(EDITS))
         if edits is not None and not edits:
-            raise ConfigError(f"data.edits=[]: give at least one of {', '.join(EDIT_KINDS)}, or data.twins=0")
+            raise ConfigError(f"data.edits=[]: give at least one of {', '.join(EDITS)}, or data.twins=0")
         if edits and not twins:
             raise ConfigError(
                 f"data.edits={edits!r} with data.twins=0: set data.twins to the number of twins a report (1 or "
@@ -158,7 +158,7 @@ class CXRDataModule(pl.LightningDataModule):
         self.max_tokens = max_tokens
         self.twins = twins
         # in the order of the table, each once: one spelling for one choice
-        self.edits = tuple(kind for kind in EDIT_KINDS if kind in (edits or ("negate",))) if twins else ()
+        self.edits = tuple(kind for kind in EDITS if kind in (edits or ("negate",))) if twins else ()
         self.graphs = graphs
         self.max_nodes = max_nodes
         self.labels = labels

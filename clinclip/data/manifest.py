@@ -24,24 +24,22 @@ from clinclip.findings import CODE_STATE, FINDINGS, NOT_MENTIONED, column_name
 if TYPE_CHECKING:
     from clinclip.images.cache import ImageCache
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 PARQUET, HEADER, DROPS, IMAGES = "manifest.parquet", "header.json", "drops.csv", "images"
 
 TABLE_COLUMNS: tuple[str, ...] = tuple(f"table_{column_name(f)}" for f in FINDINGS)
 READ_COLUMNS: tuple[str, ...] = tuple(f"read_{column_name(f)}" for f in FINDINGS)
 STRING_COLUMNS: tuple[str, ...] = (
     "image_id", "study_id", "patient_id", "dataset", "split", "view", "sex",
-    "findings", "impression", "text", "assertions", "negations", "omissions", "swaps", "graph", "image_path",
+    "findings", "impression", "text", "twins", "graph", "image_path",
     "source_sha256",
 )  # fmt: skip
 #: every column, in file order
 COLUMNS: tuple[str, ...] = (
     "image_id", "study_id", "patient_id", "dataset", "split", "view", "sex", "age",
     "findings", "impression", "text", *TABLE_COLUMNS, *READ_COLUMNS,
-    "assertions", "negations", "omissions", "swaps", "graph", "image_path", "cache_index", "source_sha256",
+    "twins", "graph", "image_path", "cache_index", "source_sha256",
 )  # fmt: skip
-#: columns of JSON lists
-LISTS = ("assertions", "negations", "omissions", "swaps")
 EMPTY_GRAPH = '{"entities":[],"relations":[]}'
 
 
@@ -72,7 +70,7 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
     out: dict[str, Any] = {}
     for name in COLUMNS:
         if name in STRING_COLUMNS:
-            default = "[]" if name in LISTS else EMPTY_GRAPH if name == "graph" else ""
+            default = "[]" if name == "twins" else EMPTY_GRAPH if name == "graph" else ""
             series = frame[name] if name in frame else pd.Series(default, index=frame.index, dtype="str")
             out[name] = series.astype("str")
         elif name == "age":
@@ -146,8 +144,9 @@ class Manifest:
             raise ManifestError(f"{path / HEADER}: damaged ({error}); prepare the data again") from error
         if version != SCHEMA_VERSION:
             raise ManifestError(
-                f"{path}: manifest schema version {version}, this clinclip reads {SCHEMA_VERSION}; prepare the data "
-                "again"
+                f"{path}: manifest schema version {version}, this clinclip reads {SCHEMA_VERSION}"
+                + (", where all edited reports stand in one column" if version in (1, 2) else "")
+                + "; prepare the data again"
             )
         if not (path / PARQUET).is_file() or sha256_file(path / PARQUET) != wanted:
             raise ManifestError(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 #: raised whenever the meaning of the arrays changes
-FORMAT = 2
+FORMAT = 3
 _EDITS = ("train_edits", "eval_negations", "omissions")
 _ROWS = tuple(f.name for f in fields(Records) if f.name not in (*_EDITS, "graph"))
 

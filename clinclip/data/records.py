@@ -6,8 +6,7 @@ manifests, each distinct text once.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -16,9 +15,9 @@ import pandas as pd
 
 from clinclip import draws
 from clinclip.data.manifest import READ_COLUMNS, TABLE_COLUMNS, Manifest
-from clinclip.errors import ManifestError
+from clinclip.errors import ManifestError, ReportTextError
 from clinclip.findings import FINDING_INDEX
-from clinclip.text.types import EDIT_KINDS, SWAP_KINDS
+from clinclip.text.twins import twins_from_column
 
 NO_TEXT = -1
 
@@ -58,7 +57,7 @@ class Edits:
         text: int64 (m,) text number.
         finding: int64 (m,) index of the edited finding.
         labels: int8 (m, 14) states after the edit.
-        kind: int64 (m,) position in :data:`clinclip.text.types.EDIT_KINDS`.
+        kind: int64 (m,) :func:`kind_key` of its kind.
     """
 
     start: np.ndarray
@@ -112,54 +111,37 @@ class Records:
         return Records(**arrays, graph=[self.graph[i] for i in rows] if self.graph else [])
 
 
+def kind_key(kind: str) -> int:
+    """A number for a kind of edit, the same whatever other kinds there are."""
+    return draws.stable_hash("edit", kind)
+
+
 def _edits(
-    columns: Iterable[str],
-    texts: TextTable,
-    where: str,
-    templates: str | None = None,
-    kinds: Sequence[str] = EDIT_KINDS,
+    part: pd.DataFrame, texts: TextTable, where: str, kinds: Collection[str], styles: Collection[str | None]
 ) -> Edits:
-    """Parse JSON lists of twins; ``templates`` ("train" or "eval") and ``kinds`` select, None takes all templates."""
-    counts, numbers, findings, labels, sorts = [], [], [], [], []
-    parsed: dict[str, list[tuple[int, int, list[int], int]]] = {}
-    for column in columns:
-        if column not in parsed:
+    """Twins of some kinds and styles, of every row."""
+    counts: list[int] = []
+    found: list[tuple[int, int, tuple[int, ...], int]] = []
+    parsed: dict[tuple[str, str], list[tuple[int, int, tuple[int, ...], int]]] = {}
+    key_of = {kind: kind_key(kind) for kind in kinds}
+    for row in zip(part["twins"], part["text"], strict=True):
+        if row not in parsed:
             try:
-                parsed[column] = [
-                    (
-                        texts.number(twin["text"]),
-                        FINDING_INDEX[twin["finding"]],
-                        twin["labels"],
-                        number,
-                    )
-                    for twin in json.loads(column or "[]")
-                    # an unknown kind is malformed, not one that nobody asked for
-                    if EDIT_KINDS[number := EDIT_KINDS.index(twin["kind"])] in kinds
-                    and (templates is None or twin["templates"] == templates)
-                ]
-            except (ValueError, KeyError, TypeError) as error:
-                raise ManifestError(
-                    f"{where}: an edited report is malformed ({error}); prepare the data again"
-                ) from error
-        twins = parsed[column]
-        counts.append(len(twins))
-        numbers += [t for t, *_ in twins]
-        findings += [f for _, f, *_ in twins]
-        labels += [codes for *_, codes, _ in twins]
-        sorts += [k for *_, k in twins]
+                twins = twins_from_column(*row, kinds, styles)
+            except ReportTextError as error:
+                raise ManifestError(f"{where}: {error}") from None
+            parsed[row] = [(texts.number(t.text), FINDING_INDEX[t.finding], t.labels, key_of[t.kind]) for t in twins]
+        counts.append(len(parsed[row]))
+        found += parsed[row]
     start = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, out=start[1:])
     return Edits(
         start,
-        np.asarray(numbers, dtype=np.int64),
-        np.asarray(findings, dtype=np.int64),
-        np.asarray(labels, dtype=np.int8).reshape(-1, len(FINDING_INDEX)),
-        np.asarray(sorts, dtype=np.int64),
+        np.asarray([text for text, *_ in found], dtype=np.int64),
+        np.asarray([finding for _, finding, *_ in found], dtype=np.int64),
+        np.asarray([labels for *_, labels, _ in found], dtype=np.int8).reshape(-1, len(FINDING_INDEX)),
+        np.asarray([key for *_, key in found], dtype=np.int64),
     )
-
-
-def _taken(edits: Edits, start: np.ndarray, order: np.ndarray) -> Edits:
-    return Edits(start, edits.text[order], edits.finding[order], edits.labels[order], edits.kind[order])
 
 
 def _join(parts: Sequence[Edits]) -> Edits:
@@ -175,32 +157,10 @@ def _join(parts: Sequence[Edits]) -> Edits:
     )
 
 
-def _merge(parts: Sequence[Edits]) -> Edits:
-    """The twins of several columns of the same rows, row by row."""
-    if len(parts) == 1:
-        return parts[0]
-    counts = [np.diff(p.start) for p in parts]
-    row = np.concatenate([np.repeat(np.arange(len(c)), c) for c in counts])
-    start = np.concatenate([[0], np.cumsum(np.sum(counts, axis=0))]).astype(np.int64)
-    return _taken(_join(parts), start, np.argsort(row, kind="stable"))
-
-
-def _train_edits(part: pd.DataFrame, texts: TextTable, where: str, kinds: Sequence[str]) -> Edits:
-    """Twins of training batches."""
-    made = []
-    if "negate" in kinds:
-        made.append(_edits(part["negations"], texts, where, "train"))
-    if "omit" in kinds:
-        made.append(_edits(part["omissions"], texts, where))
-    if set(kinds) & set(SWAP_KINDS):
-        made.append(_edits(part["swaps"], texts, where, kinds=kinds))
-    return _merge(made)
-
-
 def refuse_absent(edits: Edits | None, kinds: Sequence[str], where: str) -> None:
     """A kind of twin that no report has would be asked for in vain, and nobody would notice. Raises ManifestError."""
     for kind in kinds:
-        if edits is not None and len(edits.start) > 1 and not (edits.kind == EDIT_KINDS.index(kind)).any():
+        if edits is not None and len(edits.start) > 1 and not (edits.kind == kind_key(kind)).any():
             stored = {"negate": " with --negations 4", "omit": ""}.get(kind, " with --swaps 1")
             raise ManifestError(
                 f"{where}: no report of the training split (and data.views) has a twin of kind {kind}, which "
@@ -225,7 +185,7 @@ def collect(
         split: "train", "validate" or "test".
         texts: numbering shared by the splits of the run; texts are added to it.
         views: keep only these views (upper case); None keeps all.
-        edits: kinds of twins for training batches, of :data:`clinclip.text.types.EDIT_KINDS`; empty for none.
+        edits: kinds of twins for training batches, of :data:`clinclip.text.editing.EDITS`; empty for none.
         evaluation: also the negated twins of the evaluation templates and the omissions.
         graphs: also the graph columns.
 
@@ -247,10 +207,10 @@ def collect(
             columns.setdefault(name, []).append(values)
         where = str(manifest.path)
         if edits:
-            twins["train_edits"].append(_train_edits(part, texts, where, edits))
+            twins["train_edits"].append(_edits(part, texts, where, edits, ("train", None)))
         if evaluation:
-            twins["eval_negations"].append(_edits(part["negations"], texts, where, "eval"))
-            twins["omissions"].append(_edits(part["omissions"], texts, where))
+            twins["eval_negations"].append(_edits(part, texts, where, ("negate",), ("eval",)))
+            twins["omissions"].append(_edits(part, texts, where, ("omit",), (None,)))
         if graphs:
             graph += part["graph"].tolist()
         offset += len(frame)

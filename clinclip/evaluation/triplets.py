@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from clinclip.errors import DataError
+from clinclip.errors import DataError, ReportTextError
 from clinclip.evaluation.items import Items
 from clinclip.findings import FINDING_INDEX
+from clinclip.text.twins import twins_from_column
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,6 @@ class Triplets:
         return len(self.report)
 
 
-def _first_by_finding(column: str, where: Path, evaluation: bool) -> dict[int, str]:
-    """Finding index -> text of the first edited twin of an edits column."""
-    result: dict[int, str] = {}
-    try:
-        for twin in json.loads(column or "[]"):
-            if evaluation and twin["templates"] != "eval":
-                continue
-            result.setdefault(FINDING_INDEX[twin["finding"]], str(twin["text"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{where}: an edited report is malformed ({error!r}); prepare the data again") from None
-    return result
-
-
 def triplets_from_manifest(items: Items) -> Triplets:
     """One triplet for every image and finding that its report can be negated for, with the evaluation templates.
 
@@ -62,15 +50,18 @@ def triplets_from_manifest(items: Items) -> Triplets:
     frame, where = items.frame, items.manifest.path
     parsed: dict[tuple[str, str], tuple[dict[int, str], dict[int, str]]] = {}
     rows: list[tuple[int, str, str, str, int]] = []
-    columns = zip(frame["text"], frame["negations"], frame["omissions"], strict=True)
-    for i, (text, negations, omissions) in enumerate(columns):
-        key = (negations, omissions)
-        if key not in parsed:
-            parsed[key] = (
-                _first_by_finding(negations, where, evaluation=True),
-                _first_by_finding(omissions, where, evaluation=False),
-            )
-        negated, omitted = parsed[key]
+    for i, (text, column) in enumerate(zip(frame["text"], frame["twins"], strict=True)):
+        if (text, column) not in parsed:
+            negated: dict[int, str] = {}
+            omitted: dict[int, str] = {}
+            try:
+                for twin in twins_from_column(column, text, kinds=("negate", "omit"), styles=("eval", None)):
+                    into = negated if twin.kind == "negate" else omitted
+                    into.setdefault(FINDING_INDEX[twin.finding], twin.text)
+            except ReportTextError as error:
+                raise DataError(f"{where}: {error}") from None
+            parsed[text, column] = negated, omitted
+        negated, omitted = parsed[text, column]
         rows += [(i, text, negated[f], omitted.get(f, ""), f) for f in sorted(negated)]
     if not rows:
         raise DataError(

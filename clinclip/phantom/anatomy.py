@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clinclip.draws import stream
 from clinclip.phantom.canvas import smooth
-from clinclip.phantom.rng import stream
 from clinclip.phantom.world import Finding, Image, Patient, Study
 
 Curve = NDArray[np.float64]

@@ -208,7 +208,7 @@ def _write_tables(out: Path, root: str, truths: list[StudyTruth], seed: int, kno
 
 def _write_plus(out: Path, truths: list[StudyTruth], seed: int) -> None:
     """The CheXpert Plus table: one row an image, reports repeated; the test set is not in it."""
-    from clinclip.phantom.rng import stream
+    from clinclip.draws import stream
 
     rows = []
     for t in truths:

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from clinclip.draws import stream
 from clinclip.files import write_bytes
 from clinclip.phantom.expose import to_jpg_pixels
-from clinclip.phantom.rng import stream
 from clinclip.phantom.world import Image, Patient, Study
 
 #: Transfer syntaxes and how often: uncompressed explicit and implicit, RLE, JPEG lossless, JPEG 2000 lossless.

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clinclip.draws import digest
 from clinclip.errors import ConfigError, DataError
 from clinclip.files import write_bytes
 from clinclip.phantom.knobs import PhantomKnobs
-from clinclip.phantom.rng import digest
 from clinclip.phantom.truth import HEADER_FILE, PHANTOM_VERSION, TRUTH_FILE, StudyTruth
 from clinclip.phantom.world import count_studies
 from clinclip.workers import worker_pool

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clinclip.draws import array_stream, stream
 from clinclip.phantom.anatomy import make_anatomy, make_chest, pose_of
 from clinclip.phantom.canvas import Canvas
 from clinclip.phantom.expose import burn_in, expose
@@ -15,7 +16,6 @@ from clinclip.phantom.hardware import clutter, draw_hardware
 from clinclip.phantom.knobs import PhantomKnobs
 from clinclip.phantom.lateral import build_lateral, draw_lateral_findings
 from clinclip.phantom.pathology import draw_findings
-from clinclip.phantom.rng import array_stream, stream
 from clinclip.phantom.world import Finding, Image, Patient, Study
 
 

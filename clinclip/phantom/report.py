@@ -6,6 +6,7 @@ import random
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from clinclip.draws import stream
 from clinclip.findings import FINDING_INDEX
 from clinclip.phantom.anatomy import pose_of
 from clinclip.phantom.body import Occasion, conclude, describe
@@ -13,7 +14,6 @@ from clinclip.phantom.catalog import KINDS
 from clinclip.phantom.grammar import Draft, Scope
 from clinclip.phantom.knobs import PhantomKnobs
 from clinclip.phantom.layout import RULE, Page, misspell
-from clinclip.phantom.rng import stream
 from clinclip.phantom.wording.headers import (
     ADDENDA,
     ASKED,

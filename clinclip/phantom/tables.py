@@ -6,8 +6,8 @@ import csv
 import io
 import random
 
+from clinclip.draws import stream
 from clinclip.findings import FINDINGS
-from clinclip.phantom.rng import stream
 
 #: Column order of the MIMIC-CXR-JPG label tables.
 MIMIC_LABELS: tuple[str, ...] = tuple(sorted(FINDINGS))

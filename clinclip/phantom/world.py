@@ -6,9 +6,9 @@ import random
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from clinclip.draws import digest, permuted, stream
 from clinclip.phantom.catalog import KINDS
 from clinclip.phantom.knobs import PhantomKnobs
-from clinclip.phantom.rng import digest, permuted, stream
 
 #: Limits of ``extent`` between the four grades.
 GRADES: tuple[tuple[float, str], ...] = ((0.22, "trace"), (0.48, "mild"), (0.76, "moderate"), (1.01, "severe"))

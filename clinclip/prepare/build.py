@@ -42,6 +42,7 @@ from clinclip.images.read import Mode, Window
 from clinclip.prepare.drops import DropReport
 from clinclip.prepare.readers.source import Source
 from clinclip.prepare.reading import AnnotateOptions, annotate
+from clinclip.text.twins import count_kinds
 
 PART, PART_HEADER, WORK = "part.parquet", "part.json", ".work"
 
@@ -59,7 +60,7 @@ class BuildOptions:
         equalize: equalise histograms, as MIMIC-CXR-JPG did to its DICOMs.
         tier: of the cache; jpeg needs a quarter of the disk space.
         negations: negated twins of a report.
-        swaps: twins of a report of each further kind (wrong side, severity, finding).
+        swaps: twins of a report of each kind in data.edits but negate and omit.
         seed: of the split and of the edited twins.
         shard: prepare the I-th of N parts, given as I/N; then clinclip prepare merge.
         verify: read cached images again that do not match their checksum.
@@ -313,8 +314,8 @@ def _annotate(source: Source, out: Path, options: BuildOptions, progress: bool) 
     annotations = [found[text] for text in frame["text"]]
     labels = np.asarray([[a["labels"][name] for name in READ_COLUMNS] for a in annotations], dtype=np.int8)
     columns: dict[str, Any] = {name: labels[:, i] for i, name in enumerate(READ_COLUMNS)}
-    for name in ("assertions", "negations", "omissions", "swaps", "graph"):
-        columns[name] = [a[name] or (EMPTY_GRAPH if name == "graph" else "[]") for a in annotations]
+    columns["twins"] = [a["twins"] or "[]" for a in annotations]
+    columns["graph"] = [a["graph"] or EMPTY_GRAPH for a in annotations]
     source.frame = frame.assign(**columns)
     studies = frame.drop_duplicates("study_id")
     for study, text in zip(studies["study_id"], studies["text"], strict=True):
@@ -324,8 +325,6 @@ def _annotate(source: Source, out: Path, options: BuildOptions, progress: bool) 
     return {
         "studies": len(studies),
         "distinct": len(found),
-        "with_negation": sum(a["negations"] != "[]" for a in found.values()),
-        "with_omission": sum(a["omissions"] != "[]" for a in found.values()),
-        "with_swap": sum(a["swaps"] != "[]" for a in found.values()),
+        "with_twin": count_kinds(a["twins"] for a in found.values()),
         "discarded_edits": dict(discarded.most_common()),
     }

@@ -35,7 +35,7 @@ class AnnotateOptions:
     Attributes:
         negations: negated twins a report with the training templates, at most.
         eval_negations: negated twins with the evaluation templates, at most.
-        swaps: twins of each further kind (wrong side, severity, finding), at most.
+        swaps: twins of each kind but negate and omit, at most; of an omission there is one.
         seed: of the choice of finding and template.
     """
 
@@ -50,20 +50,17 @@ class AnnotateOptions:
             if getattr(self, name) < 0:
                 raise ConfigError(f"--{name} {getattr(self, name)}: must be 0 or more")
 
+    def twins(self, kind: str, style: str | None) -> int:
+        """How many twins of a kind and style a report gets at most."""
+        if kind == "negate":
+            return self.eval_negations if style == "eval" else self.negations
+        return 1 if kind == "omit" else self.swaps
+
 
 def _annotate_chunk(texts: Sequence[str], options: AnnotateOptions) -> list[ReportAnnotation]:
     from clinclip.prepare.study import annotate_report
 
-    return [
-        annotate_report(
-            text,
-            seed=options.seed,
-            negations=options.negations,
-            eval_negations=options.eval_negations,
-            swaps=options.swaps,
-        )
-        for text in texts
-    ]
+    return [annotate_report(text, options) for text in texts]
 
 
 def _chunk_path(folder: Path, texts: Sequence[str], options: AnnotateOptions) -> Path:

@@ -12,6 +12,7 @@ from clinclip.data.leakage import Duplicates, find_duplicates
 from clinclip.data.manifest import READ_COLUMNS, TABLE_COLUMNS, Manifest
 from clinclip.data.splits import SPLITS
 from clinclip.findings import FINDINGS, LabelState
+from clinclip.text.twins import count_kinds
 
 #: order of states in label tables
 STATES: tuple[LabelState, ...] = (
@@ -69,8 +70,9 @@ class Summary:
         largest: sizes of the largest groups of studies with the same text, descending.
         images_per_study: number of images -> studies.
         studies_per_patient: number of studies -> patients.
-        twins: reports with a negated twin, with an omitted one, with an exchanged side, severity or finding, with a
-            graph, and all reports.
+        reports: studies with a report.
+        twins: kind of edit -> reports that have such a twin.
+        graphs: reports with a graph.
     """
 
     facts: list[tuple[str, str]]
@@ -87,7 +89,9 @@ class Summary:
     largest: list[int]
     images_per_study: dict[int, int]
     studies_per_patient: dict[int, int]
-    twins: tuple[int, int, int, int, int]
+    reports: int
+    twins: dict[str, int]
+    graphs: int
 
 
 def _label_table(studies: pd.DataFrame, source: str) -> LabelTable:
@@ -152,11 +156,7 @@ def summarise(manifest: Manifest) -> Summary:
         largest=[int(n) for n in sizes[sizes > 1].head(10)],
         images_per_study={int(str(k)): int(v) for k, v in per_study.items()},
         studies_per_patient={int(str(k)): int(v) for k, v in per_patient.items()},
-        twins=(
-            int((with_text["negations"] != "[]").sum()),
-            int((with_text["omissions"] != "[]").sum()),
-            int((with_text["swaps"] != "[]").sum()),
-            int((~with_text["graph"].str.startswith('{"entities":[]')).sum()),
-            len(with_text),
-        ),
+        reports=len(with_text),
+        twins=count_kinds(with_text["twins"]),
+        graphs=int((~with_text["graph"].str.startswith('{"entities":[]')).sum()),
     )

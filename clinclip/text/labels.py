@@ -26,12 +26,11 @@ from clinclip.text.reading.mentions import CACHE_SIZE, read_words
 from clinclip.text.reading.words import fold, split_words
 from clinclip.text.sections import reading_spans
 from clinclip.text.sentences import sentence_keys
+from clinclip.text.types import SILENT_RULES
 
 _ABSENT, _UNCERTAIN, _PRESENT = 1, 2, 3
 _STATES = (LabelState.NOT_MENTIONED, LabelState.ABSENT, LabelState.UNCERTAIN, LabelState.PRESENT)
 _RANK = {state: rank for rank, state in enumerate(_STATES)}
-#: rules whose mentions say nothing about this image
-SILENT_RULES = frozenset({"history", "known", "other-subject", "hypothetical", "comparison", "context-section"})
 #: rules whose mentions yield to explicit statements
 _ASKING = frozenset({"indication", "question"})
 _EXCUSED = frozenset({NO_FINDING, SUPPORT_DEVICES})

@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 
 from clinclip.findings import LabelState
 
-#: twins in which one finding is stated wrongly
-SWAP_KINDS = ("swap_side", "swap_severity", "swap_finding")
-#: every kind of edited twin: a finding denied, left out, or stated wrongly
-EDIT_KINDS = ("negate", "omit", *SWAP_KINDS)
+#: Rules (:attr:`Assertion.rule`) of mentions that say nothing about this image: labels and edits pass them over.
+SILENT_RULES = frozenset({"history", "known", "other-subject", "hypothetical", "comparison", "context-section"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class EditedReport:
     Attributes:
         text: the edited report.
         source: the report it was made from.
-        kind: One of :data:`EDIT_KINDS`.
+        kind: of the edit, a key of :data:`clinclip.text.editing.EDITS`.
         finding: the CheXpert observation that was edited.
         edits: replacements in order of their position; applying them to ``source`` gives ``text``, undoing gives back.
         template: id of the sentence template that was inserted, or None.

@@ -18,9 +18,9 @@ from clinclip.phantom.layout import Page
 from clinclip.phantom.report import write_report
 from clinclip.phantom.world import count_studies, make_patient
 from clinclip.prepare.study import annotate_report
-from clinclip.text import label_report
+from clinclip.text import EDITS, label_report, negate
+from clinclip.text.editing.base import Yield
 from clinclip.text.editing.edits import undo_edits
-from clinclip.text.editing.negation import Yield, attempt_negations, attempt_omissions
 from clinclip.text.editing.subject import ancestors
 from clinclip.text.types import EditedReport
 from tests.benchmarks.harness import Row, interleaved
@@ -69,11 +69,10 @@ def edit_all(pages: list[Page], kind: str) -> list[Row]:
     tally = Yield()
     good = complete = 0
     templates: Counter[str | None] = Counter()
-    attempt = attempt_negations if kind == "negate" else attempt_omissions
     wanted = LabelState.ABSENT if kind == "negate" else LabelState.NOT_MENTIONED
     for page in pages:
         attempts = []
-        for one in attempt(page.text, seed=1):
+        for one in EDITS[kind].attempts(page.text, seed=1):
             attempts.append(one)
             if one.edited is not None:
                 good += confirmed(one.edited, wanted)
@@ -128,7 +127,7 @@ def speed_rows(pages: list[Page]) -> list[Row]:
     texts = [page.text for page in pages]
     # the sentence cache must not serve one side only: both read the same sentences, warm
     edits = interleaved(
-        lambda: [next((a.edited for a in attempt_negations(t, seed=2) if a.edited), None) for t in texts],
+        lambda: [negate(t, seed=2) for t in texts],
         lambda: [(label_report(t), label_report(t)) for t in texts],
     )
     everything, _ = interleaved(lambda: [annotate_report(t) for t in texts], lambda: None, repeats=3)

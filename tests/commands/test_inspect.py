@@ -11,6 +11,7 @@ from clinclip.__main__ import main
 from clinclip.data.manifest import Manifest
 from clinclip.findings import FINDINGS, LabelState
 from clinclip.prepare.summary import STATES, summarise
+from clinclip.text import EDITS
 
 
 def test_numbers(manifest_dir: Path) -> None:
@@ -31,6 +32,11 @@ def test_numbers(manifest_dir: Path) -> None:
     assert summary.largest == [6, 6, 6, 6]
     assert summary.duplicates.texts == 4
     assert summary.duplicates.text_studies == 24
+    assert summary.reports == 24
+    assert summary.graphs == 24
+    for kind, count in summary.twins.items():
+        assert count == sum(f'"kind":"{kind}"' in column for column in studies["twins"])
+    assert list(summary.twins) == list(EDITS)
     assert np.array_equal(np.sort(summary.words), np.sort([len(t.split()) for t in studies["text"]]))
     effusion = summary.agreement[FINDINGS.index("Pleural Effusion")]
     assert effusion.both >= effusion.same > 0

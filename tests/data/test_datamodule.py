@@ -18,6 +18,8 @@ from clinclip.data.frozen import write_frozen_text
 from clinclip.data.manifest import Manifest, save
 from clinclip.errors import ConfigError, DataError, LeakageError, ManifestError
 from clinclip.findings import FINDINGS
+from clinclip.text import EDITS
+from clinclip.text.twins import twins_from_column
 from clinclip.types import Batch
 
 
@@ -317,23 +319,16 @@ def twins_of(data: CXRDataModule, epochs: int = 1) -> list[tuple[int, int, tuple
 def test_every_kind_of_twin_reaches_training(manifest_dir: Path) -> None:
     """By kind alone, the twins of a batch are exactly those that preparation stored."""
     frame = Manifest.load(manifest_dir).frame
-    for kind, column in (
-        ("negate", "negations"),
-        ("omit", "omissions"),
-        ("swap_side", "swaps"),
-        ("swap_severity", "swaps"),
-        ("swap_finding", "swaps"),
-    ):
+    for kind in EDITS:
         data = module(manifest_dir, twins=8, edits=[kind], sampling="image", batch_size=2)
         data.setup("fit")
         tokenizer = data.tokenizer_
         assert tokenizer is not None
         stored = {
-            (row, FINDINGS.index(twin["finding"]), tuple(e.ids))
+            (row, FINDINGS.index(twin.finding), tuple(e.ids))
             for row in np.flatnonzero(frame["split"] == "train")
-            for twin in json.loads(frame[column][row])
-            if twin["kind"] == kind and twin["templates"] in ("train", None)
-            for e in tokenizer.encode([twin["text"]], 256)
+            for twin in twins_from_column(frame["twins"][row], frame["text"][row], [kind], ("train", None))
+            for e in tokenizer.encode([twin.text], 256)
         }
         assert stored, f"the phantom has reports with a {kind} twin"
         assert {t[:3] for t in twins_of(data)} == stored
@@ -349,9 +344,8 @@ def test_kinds_take_turns_and_the_draw_is_new_each_epoch(manifest_dir: Path) -> 
     assert tokenizer is not None
     kind_of = {}
     for row in np.flatnonzero(frame["split"] == "train"):
-        for column in ("negations", "swaps"):
-            for twin in json.loads(frame[column][row]):
-                kind_of[row, tuple(tokenizer.encode([twin["text"]], 256)[0].ids)] = twin["kind"]
+        for twin in twins_from_column(frame["twins"][row], frame["text"][row], edits):
+            kind_of[row, tuple(tokenizer.encode([twin.text], 256)[0].ids)] = twin.kind
     side = {row for (row, _), kind in kind_of.items() if kind == "swap_side"}
     negated = {row for (row, _), kind in kind_of.items() if kind == "negate"}
     drawn = Counter(kind_of[t[0], t[2]] for t in twins_of(data, epochs=30) if t[0] in side & negated)
@@ -375,7 +369,8 @@ def test_a_kind_that_no_report_has_is_refused(manifest_dir: Path, tmp_path: Path
     header = {k: v for k, v in manifest.header.items() if k not in ("schema_version", "hash", "files")}
     copy = tmp_path / "m"
     shutil.copytree(manifest_dir / "images", copy / "images")
-    save(copy, manifest.frame.assign(swaps="[]"), header, {"swaps": 0})
+    twins = [json.dumps([t for t in json.loads(column) if t["kind"] == "negate"]) for column in manifest.frame["twins"]]
+    save(copy, manifest.frame.assign(twins=twins), header, {"swaps": 0})
     module(copy, twins=1).setup("fit")
     with pytest.raises(ManifestError, match=r"kind swap_side, which .* other kinds in data\.edits.*--swaps 1"):
         module(copy, twins=1, edits=["negate", "swap_side"]).setup("fit")
@@ -427,6 +422,13 @@ def test_wrong_manifests_are_named(manifest_dir: Path, tmp_path: Path) -> None:
     (copy / "header.json").write_text('{"schema_version": 99, "hash": "x", "files": {"manifest.parquet": "y"}}')
     with pytest.raises(ManifestError, match="schema version 99"):
         module(copy).setup("fit")
+    for version in (1, 2):
+        header = {"schema_version": version, "hash": "x", "files": {"manifest.parquet": "y"}}
+        (copy / "header.json").write_text(json.dumps(header))
+        with pytest.raises(
+            ManifestError, match=rf"version {version}, .* reads 3, where all edited .* prepare the data"
+        ):
+            module(copy).setup("fit")
     (copy / "header.json").write_text("{")
     with pytest.raises(ManifestError, match="damaged"):
         module(copy).setup("fit")

@@ -34,7 +34,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame = manifest.frame.copy()
     for column in ("patient_id", "study_id", "image_id"):
         frame[column] = CANARY + frame[column]
-    for column in ("text", "negations", "omissions"):
+    for column in ("text", "twins"):
         frame[column] = (
             frame[column]
             .str.replace("pulmonary edema", f"pulmonary {CANARY}")
@@ -96,7 +96,8 @@ def test_align_counts_items_and_controls(place: Path) -> None:
     code, results = run(place, "align")
     assert code == 0
     part = Manifest.load(place / "m").split("test")
-    want = sum(len({t["finding"] for t in json.loads(n) if t["templates"] == "eval"}) for n in part["negations"])
+    want = sum(len({t["finding"] for t in json.loads(column) if t["style"] == "eval"}) for column in part["twins"])
+    assert want
     assert results["data"]["triplets"] == want
     tables = results["models"][0]["tables"]
     assert {r["label"] for r in tables["findings"]["rows"]} == {"Edema", "Pneumothorax", "Pleural Effusion"}

@@ -5,13 +5,13 @@ import re
 
 import pytest
 
+from clinclip.draws import stream
 from clinclip.findings import FINDINGS
 from clinclip.phantom.body import Occasion, state_finding
 from clinclip.phantom.catalog import KINDS
 from clinclip.phantom.grammar import Draft
 from clinclip.phantom.knobs import PhantomKnobs
 from clinclip.phantom.report import WORDS, report_labels, write_report
-from clinclip.phantom.rng import stream
 from clinclip.phantom.world import Finding
 from tests.phantom.conftest import KNOBS, people
 

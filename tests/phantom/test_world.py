@@ -4,11 +4,11 @@ import collections
 
 import pytest
 
+from clinclip.draws import permuted
 from clinclip.errors import ConfigError
 from clinclip.phantom.catalog import KINDS
 from clinclip.phantom.jobs import plan
 from clinclip.phantom.knobs import PREVALENCE, PhantomKnobs, describe_knobs, parse_knobs
-from clinclip.phantom.rng import permuted
 from tests.phantom.conftest import KNOBS, people
 
 

@@ -86,7 +86,7 @@ def test_what_cannot_be_merged(parts: tuple[Path, Manifest], tmp_path: Path) -> 
         older.append(tmp_path / "older" / i)
         header = json.loads((older[-1] / "part.json").read_text())
         (older[-1] / "part.json").write_text(json.dumps({**header, "schema_version": 1}))
-    with pytest.raises(ManifestError, match=r"part of manifest schema version 1, this clinclip writes 2"):
+    with pytest.raises(ManifestError, match=r"part of manifest schema version 1, this clinclip writes 3"):
         merge(older, tmp_path / "m")
     assert not (tmp_path / "m" / "header.json").exists()
 

@@ -12,8 +12,8 @@ from clinclip.data.manifest import Manifest
 from clinclip.errors import ImageError, LayoutError, LeakageError, TableError
 from clinclip.prepare.build import BuildOptions, build
 from clinclip.prepare.readers.table import TableOptions, read
-from clinclip.text import RULESET_VERSION, find_assertions
-from clinclip.text.stored import assertions_from_column
+from clinclip.text import RULESET_VERSION, label_report
+from clinclip.text.twins import twins_from_column
 from tests.prepare.trees import picture, write_csv
 
 COLUMNS = ["file", "note", "patient"]
@@ -42,8 +42,10 @@ def test_whole_way(tmp_path: Path) -> None:
     assert frame["split"].value_counts().to_dict() == {"train": 4, "validate": 2, "test": 2}
     assert frame["image_id"].tolist() == [f"images/{i}" for i in range(8)]
     assert not manifest.header["labels"]["table"]
-    for text, column in zip(frame["text"], frame["assertions"], strict=True):
-        assert assertions_from_column(column, text) == find_assertions(text)
+    for text, column in zip(frame["text"], frame["twins"], strict=True):
+        for twin in twins_from_column(column, text):
+            assert twin.labels == tuple(state.code for state in label_report(twin.text).values())
+    assert manifest.header["reports"]["with_twin"]["negate"] == 2
     assert manifest.header["options"]["ruleset"] == RULESET_VERSION
     notes = " | ".join(manifest.header["notes"])
     assert "2 texts hold U+FFFD" in notes

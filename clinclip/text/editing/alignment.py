@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from clinclip.draws import Draws
 from clinclip.findings import NO_FINDING, LabelState
-from clinclip.text.draws import Draws
-from clinclip.text.editing.negation import EXCLUDED, agreed_place, edit_finding
+from clinclip.text.editing.base import EXCLUDED
+from clinclip.text.editing.denials import agreed_place
+from clinclip.text.editing.negation import Negate
+from clinclip.text.editing.omission import Omit
 from clinclip.text.editing.plain import plain_report, plain_sentences
 from clinclip.text.editing.subject import Subject
 from clinclip.text.editing.templates import TemplateSet
@@ -71,10 +74,10 @@ def make_item(report: str, seed: int = 0, templates: TemplateSet = "eval") -> Al
 
 
 def _item(subject: Subject, finding: str, draws: Draws, templates: TemplateSet) -> AlignItem | str:
-    denied = edit_finding("negate", subject, finding, draws, templates)
+    denied = Negate().attempt(subject, finding, draws, templates)
     if denied.edited is None:
         return f"negate: {denied.reason}"
-    left_out = edit_finding("omit", subject, finding, draws, templates)
+    left_out = Omit().attempt(subject, finding, draws)
     if left_out.edited is None:
         return f"omit: {left_out.reason}"
     return AlignItem(

@@ -18,10 +18,10 @@ from clinclip.findings import LabelState
 from clinclip.text.editing.agreement import match_initial
 from clinclip.text.editing.removal import in_order, prefix_end, restatements
 from clinclip.text.editing.rewrite import proposals
-from clinclip.text.editing.subject import SILENT_RULES, Subject, claim, sentence_claims
+from clinclip.text.editing.subject import Subject, claim, sentence_claims
 from clinclip.text.reading.nounphrases import SpanMention, words_of
 from clinclip.text.reading.wordclasses import OTHER_NOUNS
-from clinclip.text.types import Assertion
+from clinclip.text.types import SILENT_RULES, Assertion
 
 _TEMPORAL = re.compile(
     r"(?i)\b(?:unchang\w*|stable|new|newly|increas\w+|decreas\w+|worsen\w*|improv\w+|interval|persist\w*|again|prior|"

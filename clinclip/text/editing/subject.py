@@ -12,13 +12,8 @@ from clinclip.text.reading.assertions import find_assertions
 from clinclip.text.reading.lexicon.build import lexicon
 from clinclip.text.sections import reading_spans
 from clinclip.text.sentences import split_sentences
-from clinclip.text.types import Assertion
+from clinclip.text.types import SILENT_RULES, Assertion
 
-#: Rules of mentions that do not speak about this image; labels ignore them.
-SILENT_RULES = frozenset({"context-section", "history", "other-subject", "hypothetical", "comparison"})
-#: Those of them that edits leave alone. "If clinically indicated, the pneumonia could be followed by CT" goes with the
-#: pneumonia.
-UNTOUCHED_RULES = SILENT_RULES - {"hypothetical"}
 #: What an assertion says, apart from where: (concept, finding, state, side, severity, locations, change).
 Claim = tuple[str, str | None, LabelState, str | None, str | None, tuple[str, ...], str | None]
 
@@ -92,7 +87,7 @@ class Subject:
     def __init__(self, report: str) -> None:
         self.text = report
         self.plans: dict[tuple[str, str], Any] = {}
-        """(kind of edit, finding) -> what :mod:`clinclip.text.editing.negation` planned for it."""
+        """(kind of edit, finding) -> what :mod:`clinclip.text.editing.excision` planned for it."""
 
     @cached_property
     def assertions(self) -> list[Assertion]:

@@ -14,6 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from clinclip.errors import ConfigError
+
 TemplateSet = Literal["train", "eval"]
 TEMPLATE_SETS: tuple[TemplateSet, ...] = ("train", "eval")
 
@@ -309,3 +311,11 @@ def fill(template: Template, phrase: str, plural: bool, side: str | None) -> str
     text = template.pattern.replace("{np}", phrase).replace("{side}", side or "")
     text = text.replace("{is}", "are" if plural else "is")
     return text[0].upper() + text[1:]
+
+
+def template_set(style: str | None) -> TemplateSet:
+    """A set of wordings by its name; None is "train". Raises ConfigError for another."""
+    for name in TEMPLATE_SETS:
+        if style in (name, None):
+            return name
+    raise ConfigError(f"templates={style!r} is not one of {', '.join(TEMPLATE_SETS)}")

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from clinclip.errors import ConfigError
 from clinclip.findings import FINDINGS, NO_FINDING, SUPPORT_DEVICES, LabelState
-from clinclip.text import label_report, negate, omit
+from clinclip.text import EDITS, label_report, negate, omit
+from clinclip.text.editing.base import Attempt, Yield
 from clinclip.text.editing.edits import apply_edits, undo_edits
-from clinclip.text.editing.negation import Attempt, Yield, attempt_negations, attempt_omissions
 from clinclip.text.types import EditedReport
 
 REPORT = """ There is a small left pleural effusion with adjacent atelectasis. Heart size is
@@ -127,7 +127,7 @@ def test_labels_are_derived_again() -> None:
 
 
 def test_a_parent_is_not_denied_over_the_head_of_its_child() -> None:
-    attempts = list(attempt_negations("Right basal opacity. Right lower lobe consolidation.", "Lung Opacity"))
+    attempts = list(EDITS["negate"].attempts("Right basal opacity. Right lower lobe consolidation.", "Lung Opacity"))
     assert [a.reason for a in attempts] == ["a more specific finding implies it"]
 
 
@@ -157,7 +157,7 @@ def test_nothing_to_edit() -> None:
     for report in ("", "   ", "The lungs are clear. No effusion.", "Endotracheal tube in standard position."):
         assert negate(report) is None
         assert omit(report) is None
-    attempts = list(attempt_negations("No effusion.", finding="Edema"))
+    attempts = list(EDITS["negate"].attempts("No effusion.", finding="Edema"))
     assert attempts == [Attempt("negate", None, None, "Edema is not positive in the report")]
 
 
@@ -199,7 +199,7 @@ def test_findings_are_drawn_uniformly() -> None:
 def test_the_yield_counts_reports_and_reasons() -> None:
     tally = Yield()
     for report in ("Small effusion.", "No effusion.", "Opacity. Consolidation."):
-        tally.add(list(attempt_negations(report, "Lung Opacity" if "Opacity" in report else None)))
+        tally.add(list(EDITS["negate"].attempts(report, "Lung Opacity" if "Opacity" in report else None)))
     assert (tally.reports, tally.eligible, tally.edited) == (3, 2, 1)
     assert tally.reasons == {"no positive finding to edit": 1, "a more specific finding implies it": 1}
     assert "1 of 2 reports" in str(tally)
@@ -231,8 +231,8 @@ def test_the_contract_holds_on_any_report(parts: list[tuple[str, str]], seed: in
     report = "".join(sentence + glue for sentence, glue in parts)
     before = label_report(report)
     for attempts, wanted in (
-        (attempt_negations(report, seed=seed), LabelState.ABSENT),
-        (attempt_omissions(report, seed=seed), LabelState.NOT_MENTIONED),
+        (EDITS["negate"].attempts(report, seed=seed), LabelState.ABSENT),
+        (EDITS["omit"].attempts(report, seed=seed), LabelState.NOT_MENTIONED),
     ):
         for attempt in attempts:
             assert (attempt.edited is None) == (attempt.reason is not None)
@@ -277,8 +277,8 @@ def test_run_time_is_linear_up_to_20000_words(unit: str) -> None:
         seconds = []
         for _ in range(3):
             start = time.process_time()
-            next(attempt_negations(text, seed=1))
-            next(attempt_omissions(text, seed=1))
+            next(EDITS["negate"].attempts(text, seed=1))
+            next(EDITS["omit"].attempts(text, seed=1))
             seconds.append(time.process_time() - start)
         return min(seconds)
 

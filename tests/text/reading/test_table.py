@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.text.scoring import Row, read, rows, score
+from tests.text.reading.scoring import Row, read, rows, score
 
 STATES = {"present", "absent", "uncertain", "not_mentioned"}
 

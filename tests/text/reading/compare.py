@@ -1,9 +1,9 @@
-"""``python -m tests.text.compare``: clinclip, NegEx and negspacy on the table of sentences, as Markdown."""
+"""``python -m tests.text.reading.compare``: clinclip, NegEx and negspacy on the table of sentences, as Markdown."""
 
 from __future__ import annotations
 
-from tests.text.baselines import baseline, negex, negspacy
-from tests.text.scoring import read, rows, score
+from tests.text.reading.baselines import baseline, negex, negspacy
+from tests.text.reading.scoring import read, rows, score
 
 
 def compare() -> dict[tuple[str, str, str], float]:

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from clinclip.errors import ConfigError
 from clinclip.findings import LabelState
-from clinclip.text import find_assertions, label_report
+from clinclip.text import EDITS, find_assertions, label_report, swap_finding, swap_severity, swap_side
 from clinclip.text.editing.edits import undo_edits
-from clinclip.text.editing.swaps import attempt_swaps, swap_finding, swap_severity, swap_side
 
 FULL = """FINDINGS: There is a small left pleural effusion.  Heart size is normal.
 
@@ -66,9 +65,8 @@ def test_articles_and_plurals_follow() -> None:
     plural = swap_finding("Small bilateral pleural effusions are seen.")
     assert plural is not None
     assert plural.text == "Small bilateral pneumothoraces are seen."
-    place = swap_finding("Unchanged bibasilar atelectasis.", seed=1)
-    assert place is not None
-    assert place.text.startswith("Unchanged bibasilar ")
+    texts = {swap_finding("Unchanged bibasilar atelectasis.", seed=s).text for s in range(12)}  # type: ignore[union-attr]
+    assert texts == {"Unchanged bibasilar consolidation.", "Unchanged bibasilar pneumonia."}
 
 
 @pytest.mark.parametrize(
@@ -82,12 +80,12 @@ def test_articles_and_plurals_follow() -> None:
     ],
 )
 def test_reasons(kind: str, report: str, reason: str) -> None:
-    assert [a.reason for a in attempt_swaps(kind, report)] == [reason]
+    assert [a.reason for a in EDITS[kind].attempts(report)] == [reason]
 
 
 def test_wrong_arguments() -> None:
-    with pytest.raises(ConfigError, match="swap_side, swap_severity, swap_finding"):
-        list(attempt_swaps("swap_sex", "Effusion."))
+    with pytest.raises(ConfigError, match="templates='eval' is not one of None"):
+        list(EDITS["swap_side"].attempts("Effusion.", style="eval"))
     with pytest.raises(ConfigError, match="allowed"):
         swap_side("Effusion.", finding="effusion")
 
@@ -109,7 +107,7 @@ Tiny bilateral effusions with adjacent atelectasis.
 @given(st.lists(PARTS, min_size=1, max_size=5), st.sampled_from(["swap_side", "swap_severity", "swap_finding"]))
 def test_the_contract_holds_on_any_report(parts: list[str], kind: str) -> None:
     report = " ".join(parts)
-    for attempt in attempt_swaps(kind, report):
+    for attempt in EDITS[kind].attempts(report):
         if attempt.edited is None:
             assert attempt.reason
             continue

@@ -18,7 +18,7 @@ from clinclip.text.reading.lexicon.build import lexicon
 from clinclip.text.reading.mentions import find_hits
 from clinclip.text.reading.words import fold, split_words, word_spans
 from clinclip.text.sentences import split_sentences
-from tests.text.scoring import Row
+from tests.text.reading.scoring import Row
 
 BEFORE = (
     "absence of|cannot see|checked for|declined|declines|denied|denies|denying|evaluate for|fails to reveal|free of|"
