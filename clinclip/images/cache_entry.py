@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 
 from clinclip.errors import ConfigError, DataError, ImageMissingError
 from clinclip.images.grey import Target, equalize, luma, minmax_to_8bit, reduce_area, reduce_area_fast
-from clinclip.images.read import Mode, Window, load
+from clinclip.images.read import Loaded, Mode, Window, load
 
 Fit = Literal["pad", "crop", "stretch"]
 Tier = Literal["raw", "jpeg"]
 
 #: Part of every cache's identity: raised whenever the code below or the decoders change the pixels that come out.
-RECIPE = 1
+RECIPE = 2
+
+#: Remark on an image of a single grey level.
+CONSTANT = "a constant image: one grey level everywhere"
 
 
 @dataclass(frozen=True)
@@ -150,30 +153,34 @@ def make_entry(path: str | PathLike[str], options: dict[str, Any]) -> tuple[dict
         options: A `CacheOptions` as a dictionary.
 
     Returns:
-        Facts about the source (height, width, source_bytes, source_mtime_ns, source_sha256), and the stored bytes.
+        Facts about the source (height, width, source_bytes, source_mtime_ns, source_sha256, remarks), and the stored
+        bytes.
 
     Raises:
         ImageError: It cannot be read.
     """
     chosen = CacheOptions.from_dict(options)
-    pixels, size = square(path, chosen)
-    facts = {"height": size[0], "width": size[1], **source_facts(path, digest=True)}
+    found = square(path, chosen)
+    pixels, size, remarks = found.pixels, found.size, list(found.remarks)
+    facts = {"height": size[0], "width": size[1], "remarks": remarks, **source_facts(path, digest=True)}
     if chosen.tier == "raw":
         return facts, pixels.data.cast("B")
     return facts, encode_jpeg(pixels, chosen.quality)
 
 
-def square(path: str | PathLike[str], options: CacheOptions) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+def square(path: str | PathLike[str], options: CacheOptions) -> Loaded:
     """The square that a cache of these options stores of a file (before JPEG coding, in the "jpeg" tier).
 
     Returns:
-        uint8 (size, size), and the (height, width) of the upright original.
+        uint8 (size, size), the (height, width) of the upright original, and remarks on both.
 
     Raises:
         ImageError: It cannot be read.
     """
-    pixels, size = load(path, options.mode, options.window, _reduced(options), options.equalize)
-    return fit_square(pixels, size, options), size
+    pixels, size, remarks = load(path, options.mode, options.window, _reduced(options), options.equalize)
+    if pixels.min() == pixels.max():
+        remarks = (*remarks, CONSTANT)
+    return Loaded(fit_square(pixels, size, options), size, remarks)
 
 
 def square_array(pixels: NDArray, options: CacheOptions) -> NDArray[np.uint8]:

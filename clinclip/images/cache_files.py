@@ -42,6 +42,7 @@ class Entry:
         crc32: Checksum of the stored bytes.
         offset: Where they start in the shard.
         length: How many they are; 0 for an image that could not be read in a JPEG shard.
+        remarks: Fixed sentences about what was not taken as the file says it.
     """
 
     key: str
@@ -54,6 +55,7 @@ class Entry:
     crc32: int = 0
     offset: int = 0
     length: int = 0
+    remarks: Sequence[str] = ()
 
 
 @dataclass

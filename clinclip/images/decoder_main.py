@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import signal
@@ -12,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from clinclip import errors
-from clinclip.images.decoder_process import mark_inside, receive, send
-from clinclip.images.limits import MAX_DECODE_CPU_SECONDS
+from clinclip.images.decoder_process import mark_inside, receive, send, start_cpu_limit, stop_cpu_limit
 
 #: Address space that a request may add to what the loaded libraries take.
 MEMORY_ABOVE_START = 900 * 2**20
@@ -81,7 +81,7 @@ def main() -> None:
     limit_memory()
     while (message := receive(requests)) is not None:
         header, payload = message
-        signal.setitimer(signal.ITIMER_PROF, header.get("cpu_seconds", MAX_DECODE_CPU_SECONDS))
+        start_cpu_limit(header.get("pixels", math.prod(header.get("shape", (0,)))), header.get("cpu_seconds"))
         try:
             answer, body = OPERATIONS[header["op"]](header, payload)
         except errors.ImageError as error:
@@ -89,5 +89,5 @@ def main() -> None:
         except (MemoryError, cv2.error) as error:
             reason = "it needs more memory than the limit" if isinstance(error, MemoryError) else error.err
             answer, body = {"error": "ImageDecodeError", "reason": reason}, b""
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        stop_cpu_limit()
         send(answers, answer, body)

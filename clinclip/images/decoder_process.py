@@ -25,10 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clinclip import errors
+from clinclip.images.limits import cpu_seconds
 
 _HEAD = struct.Struct("<IQ")
-#: Seconds without an answer after which the process is given up (its CPU limit strikes long before).
-WALL_SECONDS = 120.0
+#: Seconds without an answer after which the process is given up. What computes meets its CPU limit long before, unless
+#: many processes share a core; what waits (for a file on a dead mount) meets this one.
+WALL_SECONDS = 900.0
 
 
 class DecoderDiedError(errors.ClinClipError):
@@ -182,6 +184,39 @@ def mark_inside() -> None:
 def is_inside() -> bool:
     """Whether this process is a helper."""
     return _inside
+
+
+_granted = 0.0
+
+
+def start_cpu_limit(pixels: int, seconds: float | None = None) -> None:
+    """Called by the helper at each request: its CPU time is limited by the pixels that the request names.
+
+    Args:
+        pixels: As far as they are known; `allow_pixels` raises the limit once a header has told.
+        seconds: A limit that nothing raises, instead.
+    """
+    global _granted
+    _granted = cpu_seconds(pixels) if seconds is None else float("inf")
+    signal.setitimer(signal.ITIMER_PROF, _granted if seconds is None else seconds)
+
+
+def stop_cpu_limit() -> None:
+    """Called by the helper after each request."""
+    signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def allow_pixels(pixels: int) -> None:
+    """Raise the CPU limit of the present request to that of an image of so many pixels. No effect outside a helper.
+
+    A limit that does not grow with the image drops sound large images on a slow machine.
+    """
+    global _granted
+    wanted = cpu_seconds(pixels)
+    if _inside and wanted > _granted:
+        left = signal.getitimer(signal.ITIMER_PROF)[0]
+        signal.setitimer(signal.ITIMER_PROF, left + wanted - _granted)
+        _granted = wanted
 
 
 def call_decoder(

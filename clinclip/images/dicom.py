@@ -1,7 +1,7 @@
 """DICOM files: a header and stored values, whatever the syntax. With the phantom's writer the only importer of pydicom.
 
 Uncompressed pixels are read straight into an array; compressed frames go to `clinclip.images.codecs` in a helper
-process; everything unusual (colour, big-endian, bit-packed) goes to pydicom's own decoders.
+process; everything unusual (colour, bit-packed) goes to pydicom's own decoders.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from clinclip.errors import DecoderMissingError, ImageDecodeError, ImageError, ImageTooLargeError
 from clinclip.images import codecs
-from clinclip.images.decoder_process import call_decoder
+from clinclip.images.decoder_process import allow_pixels, call_decoder
+from clinclip.images.dicom_values import first_number, name, word_pattern
 from clinclip.images.limits import MAX_DECODED_BYTES, MAX_PARTS, check_size
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
+_UNCOMPRESSED = {
+    IMPLICIT: "Implicit VR Little Endian",
+    EXPLICIT: "Explicit VR Little Endian",
+    DEFLATED: "Deflated Explicit VR Little Endian",
+    _BIG_ENDIAN: "Explicit VR Big Endian",
+}
 _NEEDED = [
     "Rows",
     "Columns",
@@ -76,6 +83,8 @@ _NEEDED = [
     "PresentationLUTShape",
     "LUTDescriptor",
     "LUTData",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
     "SOPClassUID",
     "RedPaletteColorLookupTableDescriptor",
     "GreenPaletteColorLookupTableDescriptor",
@@ -85,6 +94,11 @@ _NEEDED = [
     "BluePaletteColorLookupTableData",
 ]
 
+NO_FRAMES = "DICOM: a number of frames below 1 was read as one frame"
+LEFT_ALIGNED = "DICOM: HighBit contradicts the pixels and was ignored"
+SIGNED = "DICOM: signed pixels by their code stream, against the header"
+PLANAR = "DICOM: colour without planar configuration, taken as interleaved"
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -93,10 +107,14 @@ class Stored:
     Attributes:
         pixels: (H, W) integers or floats; or (H, W, 3) RGB, uint8 or uint16.
         header: The data set without its pixels.
+        remarks: What was not taken as the header says it.
+        padding: (H, W) where a padding value beyond Bits Stored stood; None where none can.
     """
 
     pixels: NDArray
     header: Dataset
+    remarks: tuple[str, ...] = ()
+    padding: NDArray[np.bool_] | None = None
 
 
 class _BoundedFile(io.BufferedReader):
@@ -134,7 +152,8 @@ def read_stored(path: str | PathLike[str]) -> Stored:
         path: The file.
 
     Returns:
-        Stored values, bit for bit those of pydicom's ``pixel_array``.
+        Stored values, bit for bit those of pydicom's ``pixel_array``, but for what pydicom leaves alone: a High Bit
+        above Bits Stored is honoured, and samples that a code stream calls signed are.
 
     Raises:
         ImageDecodeError: Not readable: damaged, several frames, no pixels.
@@ -174,34 +193,56 @@ def _read_open(path: str | PathLike[str], file: _BoundedFile) -> Stored:
         raise ImageDecodeError(path, "it is a DICOM file without an image (a report, a plan, a directory) or cut off")
     height, width = _whole(header, path, "Rows"), _whole(header, path, "Columns")
     samples, bits = _whole(header, path, "SamplesPerPixel", 1), _whole(header, path, "BitsAllocated", 16)
-    frames = _whole(header, path, "NumberOfFrames", 1)
+    remarks: list[str] = []
+    frames = first_number(header, "NumberOfFrames", 1, remarks)
+    if frames == 0:  # what some exports write for one
+        remarks.append(NO_FRAMES)
     if bits not in (1, 8, 16, 32, 64) or samples not in (1, 3):
         raise ImageDecodeError(path, f"{samples} samples of {bits} bits a pixel; 1 or 3 of 1 to 64 bits are known")
     if samples == 3 and bits > 16:
         raise ImageDecodeError(path, f"colour of {bits} bits a sample; at most 16 are known")
-    if frames > 1:
-        raise ImageDecodeError(path, f"it holds {frames} frames; a radiograph has one. Export the frame you mean")
+    if not 0 <= frames <= 1:
+        many = f"{frames:.0f} frames" if frames > 1 else "a NumberOfFrames that is no count"
+        raise ImageDecodeError(path, f"it holds {many}; a radiograph has one. Export the frame you mean")
     check_size(path, height, width, samples * max(1, bits // 8))
+    allow_pixels(height * width * samples)
     size = (height, width)
 
     tag, length = _pixel_element(path, source, header, syntax)
     compressed = length == 0xFFFFFFFF
     if syntax in codecs.KNOWN and not compressed:
         raise ImageDecodeError(path, "damaged DICOM: compressed by its transfer syntax, but its pixels are not")
+    if syntax in _UNCOMPRESSED and compressed:
+        raise _mislabelled(path, syntax)
     if tag != (0x7FE0, 0x0010) and not compressed:
         kind = {(0x7FE0, 0x0008): "<f4", (0x7FE0, 0x0009): "<f8"}[tag]
-        return Stored(_native(path, source, length, height, width, np.dtype(kind)), header)
-    photometric = str(header.get("PhotometricInterpretation", "")).strip()
+        pixels = _native(path, source, length, height, width, np.dtype(kind), syntax)
+        return Stored(pixels, header, tuple(remarks))
+    photometric = name(header, "PhotometricInterpretation")
     dtype = np.dtype(f"<u{max(1, bits // 8)}")
     plain = samples == 1 and bits in (8, 16) and photometric != "PALETTE COLOR"
-    if plain and not compressed and syntax != _BIG_ENDIAN:
-        return Stored(_as_declared(_native(path, source, length, height, width, dtype), header, bits), header)
+    if plain and not compressed and (syntax != _BIG_ENDIAN or bits == 16):
+        order = ">" if syntax == _BIG_ENDIAN else "<"
+        pixels = _native(path, source, length, height, width, dtype.newbyteorder(order), syntax)
+        pixels = pixels.astype(dtype, copy=False)
+        return _as_declared(pixels, header, bits, remarks)
     if plain and compressed and codecs.has_decoder(syntax):
         pixels = _decode(path, _join_fragments(path, source), syntax, size, dtype)
-        return Stored(_as_declared(pixels, header, bits), header)
+        return _as_declared(pixels, header, bits, remarks)
     if samples == 3 and photometric == "RGB" and syntax in codecs.COLOUR and codecs.has_decoder(syntax):
-        return Stored(_decode(path, _join_fragments(path, source), syntax, (*size, 3), dtype), header)
-    return Stored(_by_plugin(path, compressed), header)
+        pixels = _decode(path, _join_fragments(path, source), syntax, (*size, 3), dtype)
+        return Stored(pixels, header, tuple(remarks))
+    if samples == 3 and header.get("PlanarConfiguration") is None:
+        remarks.append(PLANAR)
+    return Stored(_by_plugin(path, compressed, height * width * samples), header, tuple(remarks))
+
+
+def _mislabelled(path: str | PathLike[str], syntax: str) -> ImageDecodeError:
+    return ImageDecodeError(
+        path,
+        f"its pixels are compressed, but its transfer syntax ({_UNCOMPRESSED[syntax]}) says that they are not: a "
+        "program has rewritten its header. Export it again, or correct the transfer syntax",
+    )
 
 
 def _whole(header: Dataset, path: str | PathLike[str], keyword: str, default: int | None = None) -> int:
@@ -247,9 +288,13 @@ def _pixel_element(path: str | PathLike[str], source: Any, header: Dataset, synt
     return tag, length  # type: ignore[return-value]
 
 
-def _native(path: str | PathLike[str], source: Any, length: int, height: int, width: int, dtype: np.dtype) -> NDArray:
+def _native(
+    path: str | PathLike[str], source: Any, length: int, height: int, width: int, dtype: np.dtype, syntax: str
+) -> NDArray:
     expected = height * width * dtype.itemsize
     if length < expected:
+        if source.read(3) in (b"\xff\xd8\xff", b"\xff\x4f\xff") and syntax in _UNCOMPRESSED:
+            raise _mislabelled(path, syntax)
         raise ImageDecodeError(
             path, f"its pixel data have {length:,} bytes, {height} x {width} pixels need {expected:,}"
         )
@@ -292,11 +337,11 @@ def _decode(path: str | PathLike[str], data: bytes, syntax: str, shape: tuple[in
     return call_decoder(path, header, data, lambda: codecs.decode_frame(data, path, syntax, shape, dtype))
 
 
-def _by_plugin(path: str | PathLike[str], compressed: bool) -> NDArray:
-    """Colour, bit-packed, big-endian and rarely seen syntaxes: by pydicom and whatever plugins it finds."""
+def _by_plugin(path: str | PathLike[str], compressed: bool, size: int) -> NDArray:
+    """Colour, bit-packed and rarely seen syntaxes: by pydicom and whatever plugins it finds."""
     if not compressed:
         return pydicom_pixels(path)
-    return call_decoder(path, {"op": "plugin"}, b"", lambda: pydicom_pixels(path))
+    return call_decoder(path, {"op": "plugin", "pixels": size}, b"", lambda: pydicom_pixels(path))
 
 
 def pydicom_pixels(path: str | PathLike[str]) -> NDArray:
@@ -327,8 +372,13 @@ def pydicom_pixels(path: str | PathLike[str]) -> NDArray:
                 ) from error
             if not decoder.is_available:
                 raise codecs.missing(path, syntax)
+            photometric = dataset.PhotometricInterpretation = name(dataset, "PhotometricInterpretation")
+            if dataset.get("SamplesPerPixel") == 3 and dataset.get("PlanarConfiguration") is None:
+                dataset.PlanarConfiguration = 0
+            if "NumberOfFrames" in dataset:  # one, or none written
+                del dataset.NumberOfFrames
             pixels = dataset.pixel_array
-            if str(dataset.PhotometricInterpretation) == "PALETTE COLOR":
+            if photometric == "PALETTE COLOR":
                 pixels = apply_color_lut(pixels, dataset)
             return np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
     except ImageError:
@@ -337,20 +387,37 @@ def pydicom_pixels(path: str | PathLike[str]) -> NDArray:
         raise ImageDecodeError(path, f"damaged DICOM: {type(error).__name__} while decoding") from error
 
 
-def _as_declared(pixels: NDArray, header: Dataset, bits_allocated: int) -> NDArray:
-    """Apply Pixel Representation and Bits Stored as pydicom does: unused high bits are cut or sign-extended."""
+def _as_declared(pixels: NDArray, header: Dataset, bits_allocated: int, remarks: list[str]) -> Stored:
+    """Apply Pixel Representation, Bits Stored and High Bit: unused bits are cut, or filled with the sign."""
     signed = int(header.get("PixelRepresentation") or 0) == 1
+    if pixels.dtype.kind == "i" and not signed:
+        remarks.append(SIGNED)
+        signed = True
     stored = int(header.get("BitsStored") or bits_allocated)
     if signed and pixels.dtype.itemsize * 8 < stored:
         pixels = pixels.astype(np.int16)
-    pixels = pixels.view(f"{'i' if signed else 'u'}{pixels.dtype.itemsize}")
-    shift = pixels.dtype.itemsize * 8 - stored
-    if shift > 0:
+    width = pixels.dtype.itemsize * 8
+    pixels = pixels.view(f"u{pixels.dtype.itemsize}")
+    unused, above = width - stored, 0
+    high = header.get("HighBit")
+    if high is not None and unused > 0 and stored <= int(high) < width:
+        above = int(high) + 1 - stored
+        if not signed and pixels.max() >> stored == 0 and (pixels & ((1 << above) - 1)).any():
+            remarks.append(LEFT_ALIGNED)
+            above = 0
+    padding = None
+    words = word_pattern(header, "PixelPaddingValue")[0]
+    if unused > 0 and words and not signed and words[0] >> stored:
+        padding = pixels == words[0]
+    if unused > 0:
         if not pixels.flags.writeable:
             pixels = pixels.copy()
         if signed:
-            np.left_shift(pixels, shift, out=pixels)
-            np.right_shift(pixels, shift, out=pixels)
+            pixels = pixels.view(f"i{pixels.dtype.itemsize}")
+            np.left_shift(pixels, unused - above, out=pixels)
+            np.right_shift(pixels, unused, out=pixels)
         else:
+            if above:
+                np.right_shift(pixels, above, out=pixels)
             pixels &= pixels.dtype.type((1 << stored) - 1)
-    return pixels
+    return Stored(pixels.view(f"{'i' if signed else 'u'}{pixels.dtype.itemsize}"), header, tuple(remarks), padding)

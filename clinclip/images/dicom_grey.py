@@ -1,9 +1,13 @@
 """DICOM stored values to 8-bit grey.
 
 Order of the pipeline (DICOM PS3.4 annex N): stored value, modality LUT or rescale, VOI LUT or window, and the inversion
-of MONOCHROME1 last. A Presentation LUT Shape of INVERSE is the standard's other way to say what MONOCHROME1 says (PS3.3
-C.8.11.3.1.2 asks for both together), so either or both invert exactly once. The whole pipeline is computed once per
-stored value and applied as one table.
+of MONOCHROME1 last. The whole pipeline is computed once per stored value and applied as one table. Two things differ
+between the windows, because "minmax" is the published recipe of MIMIC-CXR-JPG and nothing else:
+
+- A Presentation LUT Shape of INVERSE is the standard's other way to say what MONOCHROME1 says (PS3.3 C.8.11.3.1.2 asks
+  for both together). With "voi" either or both invert exactly once; the recipe looks at MONOCHROME1 only.
+- With "voi" padding (Pixel Padding Value up to Pixel Padding Range Limit) takes no part in the range and is painted
+  black; the recipe takes it for picture.
 """
 
 from __future__ import annotations
@@ -11,13 +15,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clinclip.errors import ImageDecodeError
-from clinclip.images.dicom import parser_errors, read_stored
+from clinclip.images.dicom import Stored, parser_errors, read_stored
+from clinclip.images.dicom_luts import LookUp, modality_table, voi_shares
+from clinclip.images.dicom_values import first_number, name, word_pattern
 from clinclip.images.grey import (
     Target,
     apply_table,
@@ -37,47 +43,54 @@ Window = Literal["minmax", "voi"]
 #: Stored values (float64) to grey levels.
 Levels = Callable[[NDArray[np.float64]], NDArray[np.uint8]]
 
+RESCALE = "DICOM: rescale slope and intercept cannot be used, stored values shown"
+MODALITY = "DICOM: its modality look-up table cannot be used, stored values shown"
+PRESENTATION = "DICOM: presentation LUT INVERSE beside MONOCHROME2 not applied, as in the published recipe"
+
 
 def decode_dicom(
     path: str | PathLike[str], mode: str, window: Window, target: Target | None, equalized: bool
-) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+) -> tuple[NDArray[np.uint8], tuple[int, int], tuple[str, ...]]:
     """Read a DICOM file to 8-bit grey.
 
     Args:
         path: The file.
         mode: "strict" maps grey levels at full resolution, then reduces; "fast" reduces the stored values first.
-        window: "minmax" stretches the whole range; "voi" applies the file's first window or VOI LUT.
+        window: "minmax" stretches the whole range; "voi" applies the file's first usable VOI LUT or window.
         target: Shape to reduce to, or None for full resolution.
         equalized: Equalise the histogram at full resolution (forces the order of "strict").
 
     Returns:
-        uint8 pixels, and the (height, width) that the file has.
+        uint8 pixels, the (height, width) that the file has, and remarks: what was not taken as the file says it.
 
     Raises:
         ImageError: One of its family, naming file and reason.
     """
     stored = read_stored(path)
-    pixels, header = stored.pixels, stored.header
+    pixels, remarks = stored.pixels, list(stored.remarks)
     size = (pixels.shape[0], pixels.shape[1])
     shape = target(*size) if target else size
     if pixels.ndim == 3:
         grey = luma(np.ascontiguousarray(pixels[:, :, ::-1]))
         grey = grey if grey.dtype == np.uint8 else minmax_to_8bit(grey)
-        return reduce_area(equalize(grey) if equalized else grey, shape), size
+        return reduce_area(equalize(grey) if equalized else grey, shape), size, tuple(dict.fromkeys(remarks))
     try:
-        pixels = _modality_lut(pixels, header)
-        levels = _grey_levels(header, window, float(pixels.min()), float(pixels.max()))
+        padding = _padding(stored) if window == "voi" else None
+        levels = _grey_levels(stored.header, window, _Present(pixels, padding), remarks)
+        found = tuple(dict.fromkeys(remarks))
         if pixels.dtype.kind == "f" or pixels.dtype.itemsize > 2:
             grey = _by_rows(pixels, levels)
         else:
             table = levels(stored_values(pixels.dtype).astype(np.float64))
-            if mode == "fast" and not equalized and shape != size and pixels.dtype != np.int8:
-                return apply_table(reduce_area_fast(pixels, shape), table), size
+            if mode == "fast" and not equalized and shape != size and pixels.dtype != np.int8 and padding is None:
+                return apply_table(reduce_area_fast(pixels, shape), table), size, found
             grey = apply_table(pixels, table)
     except parser_errors() as error:
         reason = f"its grey-level tables or windows are damaged ({type(error).__name__})"
         raise ImageDecodeError(path, reason) from error
-    return reduce_area(equalize(grey) if equalized else grey, shape), size
+    if padding is not None:
+        grey[padding] = 0
+    return reduce_area(equalize(grey) if equalized else grey, shape), size, found
 
 
 def _by_rows(pixels: NDArray, levels: Levels) -> NDArray[np.uint8]:
@@ -89,98 +102,83 @@ def _by_rows(pixels: NDArray, levels: Levels) -> NDArray[np.uint8]:
     return out
 
 
-def _modality_lut(pixels: NDArray, header: Dataset) -> NDArray:
-    """Apply a Modality LUT Sequence. A linear rescale is part of `_grey_levels`."""
-    if not header.get("ModalityLUTSequence") or pixels.dtype.kind == "f" or pixels.dtype.itemsize > 2:
-        return pixels
-    table, _ = _lookup(header.ModalityLUTSequence[0], stored_values(pixels.dtype).astype(np.int64))
-    return table[pixels.view(f"u{pixels.dtype.itemsize}")]
+def _padding(stored: Stored) -> NDArray[np.bool_] | None:
+    """Where the picture is padding: (H, W), or None when nothing or everything is."""
+    pixels, mask = stored.pixels, stored.padding
+    if mask is None:
+        words = [word_pattern(stored.header, key)[0] for key in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+        if not words[0] or pixels.dtype.kind == "f":
+            return None
+        first, last = (words[0][0], (words[1] or words[0])[0])
+        if pixels.dtype.kind == "i":
+            first, last = ((v ^ 0x8000) - 0x8000 for v in (first, last))
+        mask = (pixels >= min(first, last)) & (pixels <= max(first, last))
+    return mask if mask.any() and not mask.all() else None
 
 
-def _lookup(item: Dataset, values: NDArray[np.int64]) -> tuple[NDArray[np.uint16], int]:
-    """A LUT of the file for whole values; values beyond its ends take its first or last entry.
+class _Present:
+    """The values that a picture holds outside its padding."""
 
-    Returns:
-        uint16 output per value, and the depth of the output in bits.
-    """
-    entries, first, depth = (int(v) for v in item.LUTDescriptor)
-    entries = entries or 65536
-    data = item.LUTData
-    if isinstance(data, bytes):
-        data = np.frombuffer(data, "<u2" if len(data) >= 2 * entries else "u1")
-    table = np.asarray(data).astype(np.uint16)[:entries]
-    if len(table) < entries or not 1 <= depth <= 16:
-        raise ValueError("a look-up table that is cut off or of an impossible depth")
-    return table[np.clip(values - first, 0, entries - 1)], depth
+    def __init__(self, pixels: NDArray, padding: NDArray[np.bool_] | None) -> None:
+        self._values = pixels if padding is None else pixels[~padding]
+        self.low, self.high = float(self._values.min()), float(self._values.max())
+        self.whole = pixels.dtype.kind != "f" and pixels.dtype.itemsize <= 2
+
+    def through(self, table: LookUp) -> tuple[float, float]:
+        """Lowest and highest value behind a table, which need not be monotone."""
+        values = stored_values(self._values.dtype)
+        indices = self._values.ravel().view(f"u{self._values.dtype.itemsize}")
+        mapped = table(values[np.bincount(indices, minlength=len(values)) > 0])
+        return float(mapped.min()), float(mapped.max())
 
 
-def _grey_levels(header: Dataset, window: Window, low: float, high: float) -> Levels:
+def _grey_levels(header: Dataset, window: Window, present: _Present, remarks: list[str]) -> Levels:
     """The function from stored value to 8-bit grey level, inversion included.
 
     Args:
         header: Rescale, window, VOI LUT and photometric interpretation.
         window: "minmax" or "voi".
-        low: Smallest stored value of the image.
-        high: Largest.
+        present: The stored values of the image.
+        remarks: Grows by what was not taken as the header says it.
 
     Raises:
-        ValueError: Slope, window or pixels are not usable.
+        ValueError: Pixels are not usable.
     """
-    slope, intercept = float(header.get("RescaleSlope") or 1), float(header.get("RescaleIntercept") or 0)
-    if header.get("ModalityLUTSequence"):
-        slope, intercept = 1.0, 0.0
-    if not np.isfinite([slope, intercept, low, high]).all():
-        raise ValueError("values that are not finite")
-    inverse = str(header.get("PhotometricInterpretation", "")).strip() == "MONOCHROME1"
-    inverse |= str(header.get("PresentationLUTShape", "")).strip() == "INVERSE"
-    shown: Levels
-    if window == "voi" and header.get("VOILUTSequence"):
-        shown = _voi_lut(header, slope, intercept)
-    elif window == "voi" and header.get("WindowCenter") is not None and header.get("WindowWidth") is not None:
-        shown = _voi_window(header, slope, intercept)
-    else:
+    low, high = present.low, present.high
+    if not np.isfinite([low, high]).all():
+        raise ValueError("pixels that are not finite")
+    modality: LookUp | None = None
+    slope, intercept = 1.0, 0.0
+    if header.get("ModalityLUTSequence") and present.whole:
+        modality = modality_table(header, low, high, remarks)
+        if modality is None:
+            remarks.append(MODALITY)
+        else:
+            low, high = present.through(modality)
+    elif not header.get("ModalityLUTSequence"):
+        slope = first_number(header, "RescaleSlope", 1.0, remarks)
+        intercept = first_number(header, "RescaleIntercept", 0.0, remarks)
+        if slope == 0 or not np.isfinite([slope, intercept]).all():
+            slope, intercept = 1.0, 0.0
+            remarks.append(RESCALE)
+    inverse = name(header, "PhotometricInterpretation") == "MONOCHROME1"
+    presentation = name(header, "PresentationLUTShape") == "INVERSE"
+    shares = None
+    if window == "voi":
+        ends = sorted((low * slope + intercept, high * slope + intercept))
+        shares = voi_shares(header, ends[0], ends[1], remarks)
+        inverse |= presentation
+    elif presentation and not inverse:
+        remarks.append(PRESENTATION)
+    if shares is None:
         # Min-max undoes any increasing rescale exactly, so that the published recipe's bits need none.
         inverse ^= slope < 0
+        shown: Levels = partial(minmax_levels, low=low, high=high)
+    else:
+        shown = lambda values: np.rint(np.clip(shares(values * slope + intercept), 0, 1) * 255).astype(np.uint8)  # noqa: E731
 
-        shown = partial(minmax_levels, low=low, high=high)
-    return (lambda values: 255 - shown(values)) if inverse else shown
+    def levels(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+        grey = shown(values if modality is None else modality(values).astype(np.float64))
+        return 255 - grey if inverse else grey
 
-
-def _voi_window(header: Dataset, slope: float, intercept: float) -> Levels:
-    """The first window, by the function that the file names (PS3.3 C.11.2.1.2 and .3)."""
-    center, width = _first(header.WindowCenter), _first(header.WindowWidth)
-    function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper()
-    if function not in {"LINEAR", "LINEAR_EXACT", "SIGMOID"}:
-        raise ValueError("an unknown VOI LUT function")
-    if not np.isfinite([center, width]).all() or width <= 0 or (function == "LINEAR" and width < 1):
-        raise ValueError("a window without width")
-
-    def shown(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-        x = values * slope + intercept
-        if function == "SIGMOID":
-            share = 1 / (1 + np.exp(np.clip(-4 * (x - center) / width, -700, 700)))
-        elif function == "LINEAR_EXACT":
-            share = (x - center) / width + 0.5
-        elif width == 1:  # the limit of the formula: a threshold
-            share = (x > center - 0.5).astype(np.float64)
-        else:
-            share = (x - (center - 0.5)) / (width - 1) + 0.5
-        return np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
-
-    return shown
-
-
-def _voi_lut(header: Dataset, slope: float, intercept: float) -> Levels:
-    """The first table of the VOI LUT Sequence, scaled from its own depth to 8 bits."""
-
-    def shown(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-        index = np.clip(np.rint(values * slope + intercept), -(2**31), 2**31 - 1).astype(np.int64)
-        output, depth = _lookup(header.VOILUTSequence[0], index)
-        return np.rint(np.clip(output / ((1 << depth) - 1), 0, 1) * 255).astype(np.uint8)
-
-    return shown
-
-
-def _first(value: Any) -> float:
-    """The first of one or many: by the standard all windows are equally valid, the first is what viewers show."""
-    return float(value[0] if isinstance(value, list | tuple) or hasattr(value, "insert") else value)
+    return levels

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import struct
 import warnings
 from dataclasses import dataclass
 from os import PathLike
@@ -17,6 +18,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from clinclip.errors import ImageDecodeError, ImageTooLargeError
+from clinclip.images.decoder_process import allow_pixels
 from clinclip.images.grey import Target
 from clinclip.images.limits import MAX_PARTS, MAX_SCAN_PIXELS, check_size
 
@@ -100,6 +102,7 @@ def check_jpeg(data: bytes, path: str | PathLike[str]) -> JpegInfo:
     if info.components not in (1, 3, 4):
         raise ImageDecodeError(path, f"its JPEG header says {info.components} components; 1, 3 or 4 are known")
     check_size(path, info.height, info.width, info.components * (1 if info.precision <= 8 else 2))
+    allow_pixels(info.height * info.width * info.components)
     if info.frame in _PROGRESSIVE:
         scans = data.count(b"\xff\xda")
         if scans * info.height * info.width > max(MAX_SCAN_PIXELS, 16 * info.height * info.width):
@@ -127,7 +130,7 @@ def decode_jpeg(
         ImageTooLargeError: Over the limits.
     """
     info = check_jpeg(data, path)
-    orientation = _orientation(data, path) if info.exif else 1
+    orientation = exif_orientation(data, "JPEG") if info.exif else 1
     size = (info.width, info.height) if orientation >= 5 else (info.height, info.width)
     if info.components == 4:
         return upright(_decode_cmyk(data, path), orientation), size
@@ -177,16 +180,20 @@ def upright(pixels: NDArray, orientation: int) -> NDArray:
     return np.ascontiguousarray(pixels)
 
 
-def _orientation(data: bytes, path: str | PathLike[str]) -> int:
+def exif_orientation(data: bytes, kind: str) -> int:
+    """The Exif orientation 1 to 8 of a "JPEG" or "PNG"; 1 where there is none that can be read.
+
+    A damaged Exif block must not hide a sound picture.
+    """
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a damaged Exif block must not hide a sound picture
-            with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=(kind,)) as image:
                 orientation = image.getexif().get(0x0112, 1)
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError, OverflowError) as error:
-        raise ImageDecodeError(path, f"damaged JPEG header: {error}") from error
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error):
+        return 1
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 

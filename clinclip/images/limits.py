@@ -17,8 +17,16 @@ MAX_SCAN_PIXELS = 2**29
 #: DICOM elements, PNG chunks or JPEG segments. Real files have at most some thousand (a PNG some ten thousand); a file
 #: of nothing else would keep a parser busy for minutes.
 MAX_PARTS = 200_000
-#: CPU seconds a compressed frame may take in the decoder process.
+#: CPU seconds that reading one image may take in the decoder process, whatever its size ...
 MAX_DECODE_CPU_SECONDS = 4.0
+#: ... and how many more a million pixels may take. The slowest frames (lossless JPEG 2000 of noise) need a fifth of a
+#: second on an ordinary core; a crowded or old one must not make a sound image look hostile.
+CPU_SECONDS_PER_MEGAPIXEL = 2.0
+
+
+def cpu_seconds(pixels: int) -> float:
+    """CPU seconds that an image of so many pixels may take."""
+    return MAX_DECODE_CPU_SECONDS + CPU_SECONDS_PER_MEGAPIXEL * min(pixels, MAX_PIXELS) / 1e6
 
 
 def check_size(path: str | PathLike[str], height: int, width: int, bytes_per_pixel: int = 1) -> None:

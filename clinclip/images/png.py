@@ -15,10 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clinclip.errors import ImageDecodeError, ImageTooLargeError
+from clinclip.images.decoder_process import allow_pixels
 from clinclip.images.grey import luma, minmax_to_8bit
+from clinclip.images.jpeg import exif_orientation, upright
 from clinclip.images.limits import MAX_PARTS, check_size
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+#: What a PNG with Exif data holds: the chunk, or the text chunk of older writers.
+_EXIF_MARKS = (b"eXIf", b"Raw profile type exif")
 _CHANNELS = {0: 1, 2: 3, 3: 4, 4: 4, 6: 4}  # as decoded: palettes may carry transparency
 
 
@@ -76,13 +80,15 @@ def decode_png(data: bytes, path: str | PathLike[str]) -> NDArray[np.uint8]:
         path: Its name, for messages.
 
     Returns:
-        uint8 (H, W). Colour becomes luma; transparency is composited over black (see `clinclip.images.grey.luma`).
+        uint8 (H, W), upright by its Exif orientation. Colour becomes luma; transparency is composited over black (see
+        `clinclip.images.grey.luma`).
 
     Raises:
         ImageDecodeError: Damaged data.
         ImageTooLargeError: Over the limits.
     """
     height, width, _ = check_png(data, path)
+    allow_pixels(height * width)
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
@@ -90,4 +96,5 @@ def decode_png(data: bytes, path: str | PathLike[str]) -> NDArray[np.uint8]:
     if pixels is None or pixels.shape[:2] != (height, width):
         raise ImageDecodeError(path, "damaged PNG: its compressed picture data cannot be unpacked")
     grey = luma(pixels)
-    return grey if grey.dtype == np.uint8 else minmax_to_8bit(grey)
+    grey = grey if grey.dtype == np.uint8 else minmax_to_8bit(grey)
+    return upright(grey, exif_orientation(data, "PNG")) if any(mark in data for mark in _EXIF_MARKS) else grey

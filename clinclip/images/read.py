@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from os import PathLike
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,20 @@ _OTHERS = {
 }
 
 
+class Loaded(NamedTuple):
+    """An image and how it was read.
+
+    Attributes:
+        pixels: uint8 (H, W).
+        size: (height, width) of the upright original.
+        remarks: Fixed sentences about what was not taken as the file says it, each once; never a value of the file.
+    """
+
+    pixels: NDArray[np.uint8]
+    size: tuple[int, int]
+    remarks: tuple[str, ...] = ()
+
+
 def read_image(
     path: str | PathLike[str],
     mode: Mode = "strict",
@@ -44,11 +58,12 @@ def read_image(
     What is kept and what is changed:
 
     - JPEG: the luma plane, upright by its Exif orientation. Levels as stored.
-    - PNG: 8-bit levels as stored (1, 2 and 4 bits and palettes expanded); colour becomes luma; transparency is
-      composited over black; 16-bit levels are stretched from minimum to maximum.
+    - PNG: upright by its Exif orientation; 8-bit levels as stored (1, 2 and 4 bits and palettes expanded); colour
+      becomes luma; transparency is composited over black; 16-bit levels are stretched from minimum to maximum.
     - DICOM: ``window="minmax"`` follows the published recipe of MIMIC-CXR-JPG: subtract the lowest value, divide by the
-      highest, multiply by 255, truncate, invert MONOCHROME1. ``window="voi"`` applies modality LUT and the first window
-      or VOI LUT instead, and falls back to the full range when the file has neither.
+      highest, multiply by 255, truncate, invert MONOCHROME1. ``window="voi"`` applies modality LUT and the first usable
+      VOI LUT or window instead, paints padding black and inverts for a presentation LUT; it falls back to the full
+      range when the file has none.
 
     Args:
         path: A JPEG, PNG or DICOM file under any name.
@@ -82,7 +97,7 @@ def load(
     window: Window = "minmax",
     target: Target | None = None,
     equalized: bool = False,
-) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+) -> Loaded:
     """`read_image` with a free target shape.
 
     Args:
@@ -93,7 +108,7 @@ def load(
         equalized: See `read_image`.
 
     Returns:
-        uint8 pixels, and the (height, width) of the upright original.
+        Pixels, original size, and what was not taken as the file says it.
 
     Raises:
         ImageError: See `read_image`.
@@ -107,7 +122,7 @@ def load(
     if looks_like_dicom(head):
         from clinclip.images.dicom_grey import decode_dicom
 
-        return decode_dicom(path, mode, window, target, equalized)
+        return Loaded(*decode_dicom(path, mode, window, target, equalized))
     if head[:3] == b"\xff\xd8\xff":
         pixels, size = _jpeg(path, mode, target if not equalized else None)
     elif head[:8] == b"\x89PNG\r\n\x1a\n":
@@ -125,7 +140,7 @@ def load(
             pixels = reduce_area_fast(pixels, shape, reduced_already=pixels.shape != size)
         else:
             pixels = reduce_area(pixels, shape)
-    return np.ascontiguousarray(pixels), size
+    return Loaded(np.ascontiguousarray(pixels), size)
 
 
 def is_dicom(path: str | PathLike[str]) -> bool:

@@ -293,6 +293,9 @@ def _cache_images(source: Source, out: Path, options: BuildOptions, progress: bo
         crc32=[entry.crc32 for entry in report.entries],
         source_sha256=[entry.source_sha256 for entry in report.entries],
     )
+    for image, study, entry in zip(frame["image_id"], frame["study_id"], report.entries, strict=True):
+        for remark in entry.remarks:
+            source.drops.remark(image, study, remark)
     failed = dict(report.failed)
     if failed:
         lost = frame["image_id"].isin(failed)

@@ -1,4 +1,4 @@
-"""The drop report: every image that is not in the manifest, every report that cannot serve a loss, and why."""
+"""The drop report: images that are not in the manifest, or not as their file says; reports that lack something."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ _COLUMNS = ("outcome", "image_id", "study_id", "reason", "detail")
 class DropReport:
     """Collects reasons.
 
-    ``outcome`` is "dropped" for images that are not in the manifest and "kept" for reports that are in it but lack
-    something (a finding, a negatable finding, a graph). The file lists ids, the counts do not: only counts are printed.
+    ``outcome`` is "dropped" for images that are not in the manifest and "kept" for what is in it but not without a
+    remark: reports that lack something (a finding, a negatable finding, a graph), images whose file was not read as it
+    says (a DICOM window that cannot be used) or that are constant. The file lists ids, the counts do not: only counts
+    are printed.
     """
 
     rows: list[tuple[str, str, str, str, str]] = field(default_factory=list)
@@ -35,6 +37,10 @@ class DropReport:
     def lack(self, study_id: str, reason: str) -> None:
         """Record a report that stays but lacks something."""
         self.rows.append(("kept", "", study_id, reason, ""))
+
+    def remark(self, image_id: str, study_id: str, reason: str) -> None:
+        """Record an image that stays, and what is to be said of it."""
+        self.rows.append(("kept", image_id, study_id, reason, ""))
 
     def counts(self, outcome: str) -> dict[str, int]:
         """Reason -> number, most frequent first."""

@@ -210,7 +210,7 @@ def test_other_options_are_refused_or_replace(tmp_path):
 def test_recipe_version_is_part_of_the_identity(tmp_path, monkeypatch):
     items = write_pictures(tmp_path / "source", 2)
     build(tmp_path / "cache", items)
-    monkeypatch.setattr("clinclip.images.cache_entry.RECIPE", 2)
+    monkeypatch.setattr("clinclip.images.cache_entry.RECIPE", 99)
     with pytest.raises(CacheError, match="another version of the image recipe"):
         ImageCache.open(tmp_path / "cache")
 

@@ -15,6 +15,7 @@ import pytest
 from clinclip.errors import DecoderMissingError, ImageDecodeError
 from clinclip.images import codecs, read_image
 from clinclip.images.decoder_process import DecoderDiedError, DecoderProcess, raise_answer, shared_decoder
+from clinclip.images.limits import MAX_PIXELS, cpu_seconds
 from clinclip.phantom.dicom import encode_frame, write_phantom_dicom
 from tests.images.pictures import radiograph
 
@@ -52,6 +53,37 @@ def test_answers_and_restarts_after_the_cpu_limit(helper, slow_frame):
     with pytest.raises(DecoderDiedError, match="limit of CPU time"):
         helper.call({**slow_frame[0], "cpu_seconds": 0.02}, slow_frame[1])
     assert np.array_equal(decoded(helper, slow_frame), slow_frame[2])
+
+
+@pytest.mark.parametrize("op", ["frame", "cache_entry"])
+@pytest.mark.parametrize("a_megapixel", [0.0, 20.0])
+def test_the_cpu_limit_grows_with_the_pixels(tmp_path, slow_frame, op, a_megapixel):
+    """On a machine that is too slow for the limit of small images, large ones get their own."""
+    from clinclip.images.decoder_process import receive, send
+
+    path = tmp_path / "a.dcm"
+    write_phantom_dicom(path, slow_frame[2], transfer_syntax=codecs.JPEG_2000_LOSSLESS)
+    code = (
+        "import clinclip.images.limits as m; m.MAX_DECODE_CPU_SECONDS = 0.1;"
+        f"m.CPU_SECONDS_PER_MEGAPIXEL = {a_megapixel}; import clinclip.images.codecs, clinclip.images.dicom_grey;"
+        "import pydicom.config, imagecodecs; imagecodecs.jpeg2k_decode;"
+        "import clinclip.images.decoder_main as d; d.main()"
+    )
+    header = slow_frame[0] if op == "frame" else {"op": op, "path": str(path), "options": {"size": 32}}
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        send(process.stdin, header, slow_frame[1] if op == "frame" else b"")
+        answer = receive(process.stdout)
+    finally:
+        process.communicate()
+    assert (answer is not None and "error" not in answer[0]) == (a_megapixel > 0)
+    assert process.returncode == (0 if a_megapixel else -signal.SIGPROF)
+
+
+def test_a_large_radiograph_may_take_ten_times_what_it_takes():
+    assert cpu_seconds(15_000_000) >= 30  # three on an ordinary core
+    assert cpu_seconds(0) == 4
+    assert cpu_seconds(2**40) == cpu_seconds(MAX_PIXELS)  # a header's claim is no reason to wait for ever
 
 
 def test_a_crash_names_the_signal(helper, slow_frame):

@@ -264,7 +264,7 @@ def broken_files(folder: Path) -> dict[Path, str]:
     packer = zlib.compressobj(1, zlib.DEFLATED, -15)
     packed = b"".join(packer.compress(b"\0" * 2**24) for _ in range(18)) + packer.flush()
     bomb.write_bytes(data[:start] + packed)
-    table = phantom("short-voi-lut.dcm", "refused")
+    table = phantom("short-voi-lut.dcm", "read")
     dataset = pydicom.dcmread(table)
     lut = Dataset()
     lut.LUTDescriptor, lut.LUTData = [4096, 0, 12], [1, 2, 3]

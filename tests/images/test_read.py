@@ -9,7 +9,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from clinclip.errors import ConfigError, ImageDecodeError, ImageError, ImageMissingError, ImageTooLargeError
 from clinclip.images import read_image
@@ -104,6 +104,29 @@ def test_cmyk_jpeg(tmp_path):
     out = io.BytesIO()
     Image.fromarray(picture).convert("RGB").convert("CMYK").save(out, "JPEG", quality=98)
     assert np.abs(read(tmp_path, out.getvalue()).astype(int) - picture).mean() < 3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("older", [False, True], ids=["chunk", "text"])
+def test_png_orientation(tmp_path, orientation, older):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options: dict = {"exif": exif}
+    if older:  # as ImageMagick wrote it before there was a chunk for it
+        block = exif.tobytes()
+        text = f"\nexif\n{len(block):8d}\n{block.hex()}\n"
+        options = {"pnginfo": PngImagePlugin.PngInfo()}
+        options["pnginfo"].add_text("Raw profile type exif", text, zip=True)
+    data = png_bytes(grey8(480, 400), **options)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    assert upright.shape == ((480, 400) if orientation < 5 else (400, 480))
+    assert np.array_equal(read(tmp_path, data), upright)
+    assert read(tmp_path, data, min_size=50).shape == ((60, 50) if orientation < 5 else (50, 60))
+
+
+def test_a_damaged_exif_block_hides_no_png(tmp_path):
+    data = png_bytes(grey8(), exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    assert np.array_equal(read(tmp_path, data), grey8())
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from clinclip.__main__ import main
+from clinclip.commands.prepare import report
 from clinclip.data.manifest import Manifest
 from clinclip.errors import ImageError, LayoutError, LeakageError, TableError
+from clinclip.images.cache_entry import CONSTANT
+from clinclip.images.dicom_luts import NONE_LEFT
 from clinclip.prepare.build import BuildOptions, build
 from clinclip.prepare.readers.table import TableOptions, read
 from clinclip.text import RULESET_VERSION, label_report
 from clinclip.text.twins import twins_from_column
+from tests.images.dicom_files import dataset, save, set_raw
 from tests.prepare.trees import picture, write_csv
 
 COLUMNS = ["file", "note", "patient"]
@@ -54,6 +61,22 @@ def test_whole_way(tmp_path: Path) -> None:
     again = build(found(tmp_path / "t.csv"), tmp_path / "m2", SMALL, progress=False)
     assert again is not None
     assert again.hash == manifest.hash
+
+
+def test_images_that_are_not_as_their_file_says_are_counted(tmp_path: Path) -> None:
+    rows = [[f"{i}.png", NOTES[i % 4], f"p{i}"] for i in range(6)]
+    csv = table(tmp_path, rows)
+    for number, width in ((0, "0"), (1, "wide"), (2, "900")):
+        ds = set_raw(dataset(), WindowCenter=b"2000", WindowWidth=width.encode())
+        save(ds, tmp_path / f"{number}.png")  # content decides, not the name
+    cv2.imwrite(str(tmp_path / "3.png"), np.full((40, 40), 7, np.uint8))
+    manifest = build(found(csv), tmp_path / "m", replace(SMALL, window="voi"), progress=False)
+    assert manifest is not None
+    kept = manifest.header["drops"]["kept"]
+    assert kept[NONE_LEFT] == 2
+    assert kept[CONSTANT] == 1
+    assert f"kept, but: 2 ({NONE_LEFT})" in report(manifest.header)
+    assert len(manifest.frame) == 6
 
 
 def test_rows_that_share_an_image_stay_and_share_a_split(tmp_path: Path) -> None:
