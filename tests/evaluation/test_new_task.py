@@ -21,6 +21,7 @@ from clinclip.evaluation.result import Drawing, Example, Headline
 from clinclip.evaluation.tables import Measured, RowSpec, TableSpec
 from clinclip.evaluation.tasks.base import Embedder, Task
 from clinclip.export.checkpoint import LoadedModel, save_model
+from clinclip.images import Preprocessing
 from clinclip.metrics.intervals import weighted_means
 from clinclip.testing import tiny_manifest, tiny_model
 from clinclip.text.tokens import Tokenizer
@@ -74,7 +75,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest = Manifest.load(tiny_manifest(folder / "m", studies=48))
     tokenizer = Tokenizer.train(manifest.split("train")["text"].tolist())
     record = {"manifests": [manifest.hash], "datasets": ["toy"], "patients": None, "version": "0"}
-    save_model(LoadedModel(tiny_model().eval(), tokenizer, 32, 64, "", record), folder / "model")
+    save_model(LoadedModel(tiny_model().eval(), tokenizer, Preprocessing(32, 40, max_tokens=64), "", record), folder / "model")
     (folder / "first-v1.json").write_text(json.dumps({"name": "first-v1", "task": "first", "resamples": 20}))
     return folder
 
