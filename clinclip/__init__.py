@@ -12,6 +12,10 @@ __version__ = "0.1.0"
 
 # public name -> module that defines it
 _PUBLIC = {
+    "load": "clinclip.export.checkpoint",
+    "Model": "clinclip.export.model",
+    "Manifest": "clinclip.data.manifest",
+    "TargetSource": "clinclip.losses.targets.soft",
     "FINDINGS": "clinclip.findings",
     "LabelState": "clinclip.findings",
     "Batch": "clinclip.types",

@@ -12,7 +12,7 @@ import yaml
 
 from clinclip.cli import build, explain, main
 from clinclip.errors import ConfigError, MissingFieldError
-from clinclip.export.checkpoint import load_model
+from clinclip.export.checkpoint import load
 from clinclip.losses import Contrastive, NegationHardNegatives
 from clinclip.testing import tiny_manifest
 
@@ -80,15 +80,15 @@ def printed(capsys, *args: str) -> dict:
 
 
 def test_fit_leaves_a_model_that_can_be_used(trained, manifest) -> None:
-    loaded = load_model(trained / "checkpoints" / "last.ckpt")
+    loaded = load(trained / "checkpoints" / "last.ckpt")
     seen = loaded.preprocessing
-    assert (seen.image_size, seen.max_tokens, loaded.model.embed_dim) == (32, 48, 16)
-    assert not loaded.model.training
+    assert (seen.image_size, seen.max_tokens, loaded.towers.embed_dim) == (32, 48, 16)
+    assert not loaded.towers.training
     encoding = loaded.tokenizer.encode(["No pneumothorax."], 48)[0]
     assert len(encoding) > 3
-    assert loaded.train["datasets"] == ["toy"]
-    assert len(loaded.train["patients"]) == 16  # two thirds of 24 studies, one patient each
-    assert len(loaded.train["manifests"]) == 1
+    assert loaded.provenance["datasets"] == ["toy"]
+    assert len(loaded.provenance["patients"]) == 16  # two thirds of 24 studies, one patient each
+    assert len(loaded.provenance["manifests"]) == 1
     header = (trained / "metrics.csv").read_text().splitlines()[0].split(",")
     for name in ("train/loss/total", "train/loss/graph", "train/loss/contrastive/twin_similarity", "train/lr"):
         assert name in header
@@ -322,7 +322,7 @@ def test_a_users_own_loss_in_a_users_own_file(config, tmp_path, monkeypatch) -> 
     # and the model loads without the user's file: losses are no part of it
     sys.modules.pop("my_losses")  # not by monkeypatch, which would give it back to the tests that come later
     (tmp_path / "my_losses.py").unlink()
-    assert load_model(tmp_path / "run" / "checkpoints" / "last.ckpt").model.embed_dim == 16
+    assert load(tmp_path / "run" / "checkpoints" / "last.ckpt").towers.embed_dim == 16
 
 
 PARTS = '''

@@ -48,9 +48,9 @@ def judge(checkpoint: Path, manifest: Path, out: Path, split: str = "test", resa
     from clinclip.evaluation.run import exposure, make_task
     from clinclip.evaluation.tasks import TASKS
     from clinclip.evaluation.tasks.base import Embedder
-    from clinclip.export.checkpoint import load_model
+    from clinclip.export.checkpoint import load
 
-    opened, embed = Manifest.load(manifest), Embedder(load_model(str(checkpoint)))
+    opened, embed = Manifest.load(manifest), Embedder(load(str(checkpoint)))
     names: list[tuple[str, str, str, str]] = []
     points, drawn = [], []
     facts: dict[str, Any] = {"manifest": opened.hash, "split": split, "sha256": embed.model.sha256, "positives": {}}

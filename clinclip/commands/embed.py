@@ -80,9 +80,9 @@ def _encode(arguments: argparse.Namespace, texts: list[str], work: Path) -> np.n
     from clinclip.export.inference import embed_texts, encode_texts, pick_device
 
     if arguments.checkpoint:
-        from clinclip.export.checkpoint import load_model
+        from clinclip.export.checkpoint import load
 
-        loaded = load_model(arguments.checkpoint)
+        loaded = load(arguments.checkpoint)
         return embed_texts(
             loaded,
             texts,

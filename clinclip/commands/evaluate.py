@@ -40,6 +40,16 @@ def parser() -> argparse.ArgumentParser:
         add("--batch-size", type=int, default=64, metavar="N", help="images, and texts, at once (default: 64)")
         add("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
         add("--allow-exposure", action="store_true", help="go on though the checkpoint was trained on this test data")
+        add(
+            "--allow-preprocessing-difference",
+            action="store_true",
+            help="go on though the manifest was prepared otherwise than the training data (fit, window, equalisation)",
+        )
+        add(
+            "--model-factory",
+            metavar="MODULE:FUNCTION",
+            help="a function of yours that builds the DualEncoder of a checkpoint with towers of your own",
+        )
         add("--show-patients", action="store_true", help="put images and report texts of examples into report.html")
         add("--quiet", action="store_true", help="no progress bars")
     return top

@@ -95,7 +95,7 @@ def check_exposure(
     """Compare a checkpoint's training record with the test items.
 
     Args:
-        train: ``LoadedModel.train``: ``manifests`` (hashes, or mappings with ``hash`` and ``dataset``), ``patients``
+        train: ``Model.provenance``: ``manifests`` (hashes, or mappings with ``hash`` and ``dataset``), ``patients``
             (hashed training patients, or None), ``datasets`` (names, if recorded).
         patients: int64 (N,) hashed patients of the test items.
         data_sets: names of the test items' data sets.

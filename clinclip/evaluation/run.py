@@ -18,7 +18,7 @@ from clinclip.evaluation.tasks.base import Embedder, Task
 
 if TYPE_CHECKING:
     from clinclip.data.manifest import Manifest
-    from clinclip.export.checkpoint import LoadedModel
+    from clinclip.export.model import Model
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,25 +53,27 @@ def _dest(flag: str, spec: Any) -> str:
     return spec.get("dest", flag.lstrip("-").replace("-", "_"))
 
 
-def exposure(task: Task[Any], model: LoadedModel) -> Exposure:
+def exposure(task: Task[Any], model: Model) -> Exposure:
     """Whether a model was trained on the task's items."""
     items = task.items
     data_sets = sorted(items.frame["dataset"].unique())
-    return check_exposure(model.train, items.patient, data_sets, items.manifest.hash, task.protocol.split)
+    return check_exposure(model.provenance, items.patient, data_sets, items.manifest.hash, task.protocol.split)
 
 
 def evaluate(
-    model: LoadedModel | str | os.PathLike[str],
+    model: Model | str | os.PathLike[str],
     manifest: Manifest | str | os.PathLike[str],
     task: str | type[Task[Any]],
     *,
-    compare: LoadedModel | str | os.PathLike[str] | None = None,
+    compare: Model | str | os.PathLike[str] | None = None,
     protocol: str | Path | None = None,
     batch_size: int = 64,
     device: str = "auto",
     progress: bool = False,
     work: Path | None = None,
     allow_exposure: bool = False,
+    allow_preprocessing_difference: bool = False,
+    model_factory: str | None = None,
     examples: int = 0,
     **options: Any,
 ) -> Result:
@@ -88,6 +90,9 @@ def evaluate(
         progress: show progress bars.
         work: folder in which finished parts are kept, so that an interrupted call goes on; None keeps none.
         allow_exposure: go on though the model was trained on this test data.
+        allow_preprocessing_difference: go on though the manifest was prepared otherwise than the training data (fit,
+            window, equalisation); the difference then stands among the notes.
+        model_factory: ``module:function`` that builds the dual encoder of a checkpoint with towers of your own.
         examples: items, with pictures and texts, that go into report.html; patient data.
         options: fields of the protocol that differ (``split``, ``views``, ``resamples``, ``seed`` ...), and the task's
             own (``benchmark``).
@@ -96,7 +101,8 @@ def evaluate(
         The numbers (``headline``, ``tables``) with everything that must stand beside them; ``save(folder)`` writes it.
 
     Raises:
-        ConfigError: an option that the task does not have, or a value that is not allowed.
+        ConfigError: an option that the task does not have, a value that is not allowed, or a manifest that was prepared
+            otherwise than the training data.
         DataError: the manifest has no item for the task.
         LeakageError: the model was trained on the test items.
     """
@@ -107,7 +113,13 @@ def evaluate(
     kind = find_task(task) if isinstance(task, str) else task
     opened = manifest if isinstance(manifest, Manifest) else Manifest.load(Path(manifest))
     chosen = make_task(kind, opened, protocol, **options)
-    loaded = [_load(m) for m in (model, compare) if m is not None]
+    loaded = [_load(m, device, model_factory) for m in (model, compare) if m is not None]
+    for m in loaded:
+        found = m.check_preprocessing(opened, allow_preprocessing_difference)
+        if found:
+            chosen.notes.append(
+                f"Prepared otherwise than the training data of {Path(m.path).name}: {'; '.join(found)}."
+            )
     exposures = [exposure(chosen, m) for m in loaded]
     for found, m in zip(exposures, loaded, strict=True):
         if found.status != "clean":
@@ -121,7 +133,7 @@ def evaluate(
                 name=_name(m.path, [other.path for other in loaded]),
                 sha256=m.sha256,
                 logit_scale=embed.logit_scale,
-                train={k: v for k, v in m.train.items() if k != "patients"},
+                train={k: v for k, v in m.provenance.items() if k != "patients"},
                 exposure=found,
                 outcome=chosen.run(embed, 0 if models else examples),
             )
@@ -138,10 +150,13 @@ def evaluate(
     )
 
 
-def _load(model: LoadedModel | str | os.PathLike[str]) -> LoadedModel:
-    from clinclip.export.checkpoint import load_model
+def _load(model: Model | str | os.PathLike[str], device: str, factory: str | None) -> Model:
+    from clinclip.export.checkpoint import load
+    from clinclip.export.factory import find_factory
 
-    return load_model(model) if isinstance(model, str | os.PathLike) else model
+    if not isinstance(model, str | os.PathLike):
+        return model
+    return load(model, device, find_factory(factory) if factory else None)
 
 
 def _name(path: str, all_paths: Sequence[str]) -> str:

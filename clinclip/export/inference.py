@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,10 +21,12 @@ from clinclip.data import token_store
 from clinclip.data.manifest import READ_COLUMNS, TABLE_COLUMNS, Manifest
 from clinclip.draws import stable_hashes, text_hash
 from clinclip.errors import ConfigError, DataError
-from clinclip.export.checkpoint import LoadedModel
 from clinclip.files import write_atomically
 from clinclip.text.tokens import Tokenizer
 from clinclip.types import TextBatch
+
+if TYPE_CHECKING:
+    from clinclip.export.model import Model
 
 #: items a part: what an interruption can cost
 PART = 2048
@@ -88,7 +91,7 @@ def _ahead(make: Callable[[int], np.ndarray], starts: Sequence[int]) -> Iterator
 
 
 def embed_images(
-    loaded: LoadedModel,
+    loaded: Model,
     manifest: Manifest,
     rows: np.ndarray,
     batch_size: int = 64,
@@ -112,31 +115,63 @@ def embed_images(
     Returns:
         float32 (n, D), or (n, F) with ``features``.
     """
-    preprocessing = loaded.preprocessing
-    where = pick_device(device)
-    model = loaded.model.to(where).eval()
-    encode = model.image_encoder if features else model.encode_image
     entries = manifest.frame["cache_index"].to_numpy(np.int64)[rows]
     if not len(rows):
         raise DataError(f"{manifest.path}: no image to embed")
+    preprocessing = loaded.preprocessing
 
-    def pixels(start: int) -> np.ndarray:
-        return preprocessing.from_cache(manifest.cache, entries[start : start + batch_size])[:, None]
+    def pixels(start: int, stop: int) -> np.ndarray:
+        return preprocessing.from_cache(manifest.cache, entries[start:stop])[:, None]
 
-    @torch.inference_mode()
-    def make(start: int, stop: int) -> np.ndarray:
-        done = [
-            encode(torch.from_numpy(batch).to(where)).float().cpu().numpy()
-            for batch in _ahead(pixels, range(start, stop, batch_size))
-        ]
-        return np.concatenate(done)[: stop - start]
+    identity = hashlib.sha256(f"{manifest.hash}/{loaded.sha256}/{preprocessing}/{features}".encode())
+    identity.update(np.ascontiguousarray(rows, dtype=np.int64).tobytes())
+    key = f"images-{identity.hexdigest()[:24]}"
+    return encode_images(loaded, pixels, len(rows), batch_size, device, progress, work, features, key)
 
+
+def encode_images(
+    loaded: Model,
+    pixels: Callable[[int, int], np.ndarray],
+    count: int,
+    batch_size: int = 64,
+    device: str = "auto",
+    progress: bool = True,
+    work: Path | None = None,
+    features: bool = False,
+    key: str = "images",
+) -> np.ndarray:
+    """Encode images from anywhere, two batches of pixels being prepared while the model works.
+
+    Args:
+        loaded: the model; it is moved to the device.
+        pixels: the images ``start`` to ``stop`` as uint8 (n, 1, S, S).
+        count: number of images.
+        batch_size: images at once.
+        device: as :func:`embed_images`.
+        progress: show a progress bar.
+        work: folder for finished parts, or None.
+        features: return the image tower's features before the projection instead of unit-length embeddings.
+        key: names the images and the model in the work folder.
+
+    Returns:
+        float32 (n, D), or (n, F) with ``features``.
+    """
+    where = pick_device(device)
+    model = loaded.towers.to(where).eval()
+    encode = model.image_encoder if features else model.encode_image
     if PART % batch_size:
         # parts end where batches end
         batch_size = max(b for b in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048) if b <= max(batch_size, 1))
-    identity = hashlib.sha256(f"{manifest.hash}/{loaded.sha256}/{preprocessing}/{features}".encode())
-    identity.update(np.ascontiguousarray(rows, dtype=np.int64).tobytes())
-    return _in_parts(len(rows), make, "images", f"images-{identity.hexdigest()[:24]}", work, progress)
+
+    @torch.inference_mode()
+    def make(start: int, stop: int) -> np.ndarray:
+        def batch(first: int) -> np.ndarray:
+            return pixels(first, min(first + batch_size, stop))
+
+        batches = _ahead(batch, range(start, stop, batch_size))
+        return np.concatenate([encode(torch.from_numpy(b).to(where)).float().cpu().numpy() for b in batches])
+
+    return _in_parts(count, make, "images", key, work, progress)
 
 
 def encode_texts(
@@ -194,7 +229,7 @@ def encode_texts(
 
 
 def embed_texts(
-    loaded: LoadedModel,
+    loaded: Model,
     texts: Sequence[str],
     batch_size: int = 64,
     device: str = "auto",
@@ -217,10 +252,10 @@ def embed_texts(
         float32 (n, D), or (n, F) with ``features``.
     """
     where = pick_device(device)
-    model = loaded.model.to(where).eval()
+    model = loaded.towers.to(where).eval()
 
     def pooled(batch: TextBatch) -> Tensor:
-        return model.text_encoder(batch).pooled
+        return model.text_features(batch).pooled
 
     encode = pooled if features else model.encode_text
     key = f"{loaded.sha256}/{'features' if features else 'joint'}"
@@ -230,7 +265,7 @@ def embed_texts(
 
 
 def embed_manifest(
-    loaded: LoadedModel,
+    loaded: Model,
     manifest: Manifest,
     split: str = "test",
     batch_size: int = 64,
@@ -241,7 +276,7 @@ def embed_manifest(
     """Embed a split: each image once, in the manifest's order.
 
     Args:
-        loaded: from :func:`clinclip.export.checkpoint.load_model`.
+        loaded: from :func:`clinclip.load`.
         manifest: from :meth:`clinclip.data.manifest.Manifest.load`.
         split: "train", "validate" or "test".
         batch_size: images, and texts, at once.

@@ -9,10 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from clinclip.errors import CheckpointError, ConfigError
+from clinclip.models.base import OWN, TextOutput, own_spec, width_of
 from clinclip.models.graph import GraphEncoder
 from clinclip.models.huggingface import TextEncoder
 from clinclip.models.timm import ImageEncoder
 from clinclip.types import Batch, Embeddings, TextBatch, TwinBatch
+
+#: clinclip's own towers, which a checkpoint may name
+TOWERS = {"image_encoder": ImageEncoder, "text_encoder": TextEncoder, "graph_encoder": GraphEncoder}
 
 
 class DualEncoder(nn.Module):
@@ -21,22 +25,26 @@ class DualEncoder(nn.Module):
     Everything that is learned lives here; loss terms own no parameters. The graph tower is used in training only.
 
     Args:
-        image_encoder: the image tower.
-        text_encoder: the text tower.
-        graph_encoder: the graph tower, or None.
+        image_encoder: the image tower: any module that :class:`clinclip.models.base.ImageTower` describes.
+        text_encoder: the text tower, as :class:`clinclip.models.base.TextTower`.
+        graph_encoder: the graph tower, as :class:`clinclip.models.base.GraphTower`, or None.
         embed_dim: width D of the joint space.
         init_logit_scale: initial factor of the cosines; 1 / 0.07 as CLIP.
         max_logit_scale: the scale never exceeds this (100 as CLIP; unbounded, it overflows).
         init_logit_bias: initial value added to the logits, for the sigmoid criterion (SigLIP: -10); None: no bias.
     """
 
+    # any module of the right form, so that the checker cannot know more
+    image_encoder: Any
+    text_encoder: Any
+    graph_encoder: Any
     logit_bias: nn.Parameter | None
 
     def __init__(
         self,
-        image_encoder: ImageEncoder,
-        text_encoder: TextEncoder,
-        graph_encoder: GraphEncoder | None = None,
+        image_encoder: ImageEncoder | nn.Module,
+        text_encoder: TextEncoder | nn.Module,
+        graph_encoder: GraphEncoder | nn.Module | None = None,
         embed_dim: int = 512,
         init_logit_scale: float = 1 / 0.07,
         max_logit_scale: float = 100.0,
@@ -51,11 +59,15 @@ class DualEncoder(nn.Module):
         # the float32 below, so that its exponential does not round above the bound
         bound = torch.tensor(math.log(max_logit_scale), dtype=torch.float32)
         self._log_bound = float(torch.nextafter(bound, torch.tensor(-math.inf)))
-        self.image_encoder, self.text_encoder = image_encoder, text_encoder
-        self.graph_encoder = graph_encoder.build(text_encoder.width) if graph_encoder is not None else None
-        self.image_projection = _projection(image_encoder.width, embed_dim)
-        self.text_projection = _projection(text_encoder.width, embed_dim)
-        self.graph_projection = _projection(graph_encoder.width, embed_dim) if graph_encoder is not None else None
+        self.image_encoder, self.text_encoder, self.graph_encoder = image_encoder, text_encoder, graph_encoder
+        width = width_of(text_encoder, "model.model.text_encoder")
+        if isinstance(graph_encoder, GraphEncoder):
+            graph_encoder.build(width)
+        self.image_projection = _projection(width_of(image_encoder, "model.model.image_encoder"), embed_dim)
+        self.text_projection = _projection(width, embed_dim)
+        self.graph_projection = None
+        if graph_encoder is not None:
+            self.graph_projection = _projection(width_of(graph_encoder, "model.model.graph_encoder"), embed_dim)
         self.log_logit_scale = nn.Parameter(torch.tensor(math.log(init_logit_scale)))
         self.logit_bias = None if init_logit_bias is None else nn.Parameter(torch.tensor(float(init_logit_bias)))
 
@@ -78,7 +90,12 @@ class DualEncoder(nn.Module):
 
     def encode_text(self, text: TextBatch) -> Tensor:
         """Tokens (B, T) -> unit vectors (B, D)."""
-        return _unit(self.text_projection(self.text_encoder(text).pooled))
+        return _unit(self.text_projection(self.text_features(text).pooled))
+
+    def text_features(self, text: TextBatch) -> TextOutput:
+        """What the text tower makes of tokens (B, T), before the projection."""
+        out = self.text_encoder(text)
+        return out if isinstance(out, TextOutput) else TextOutput(out)
 
     def encode_edited(self, edited: TwinBatch) -> Tensor:
         """Edited reports (B, K, T) -> unit vectors (B, K, D); zeros where not valid, at no cost."""
@@ -93,9 +110,15 @@ class DualEncoder(nn.Module):
 
     def forward(self, batch: Batch) -> Embeddings:
         """Embed a batch: image, text, and what the batch carries of edited reports and graphs."""
-        text = self.text_encoder(batch.text)
+        text = self.text_features(batch.text)
         graph = graph_valid = None
         if self.graph_encoder is not None and self.graph_projection is not None and batch.graph is not None:
+            if text.states is None:
+                raise ConfigError(
+                    f"model.model.graph_encoder needs the states of tokens, but text encoder "
+                    f"{type(self.text_encoder).__name__} returns one vector a text; let it return a TextOutput, or set "
+                    "model.model.graph_encoder=null"
+                )
             graph = _unit(self.graph_projection(self.graph_encoder(text.states, batch.graph)))
             graph_valid = batch.graph.mask.any(1)
         return Embeddings(
@@ -110,15 +133,17 @@ class DualEncoder(nn.Module):
         )
 
     def spec(self) -> dict[str, Any]:
-        """Names and numbers that rebuild the architecture without weights or network (see :meth:`from_spec`)."""
-        towers = {"image_encoder": self.image_encoder, "text_encoder": self.text_encoder}
-        if self.graph_encoder is not None:
-            towers["graph_encoder"] = self.graph_encoder
-        for key, tower in towers.items():
-            if type(tower) not in (ImageEncoder, TextEncoder, GraphEncoder):
-                raise CheckpointError(f"{key} is {type(tower).__name__}, a class of your own: it has no portable spec")
+        """Names and numbers that rebuild the architecture without weights or network (see :meth:`from_spec`).
+
+        Of a tower that is not clinclip's there is the name of its class.
+        """
+        towers = {key: getattr(self, key) for key in TOWERS}
         return {
-            **{key: tower.spec() for key, tower in towers.items()},
+            **{
+                key: tower.spec() if type(tower) is TOWERS[key] else own_spec(tower)
+                for key, tower in towers.items()
+                if tower is not None
+            },
             "embed_dim": self.embed_dim,
             "max_logit_scale": self.max_logit_scale,
             "logit_bias": self.logit_bias is not None,
@@ -126,13 +151,22 @@ class DualEncoder(nn.Module):
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> DualEncoder:
-        """Rebuild the architecture of :meth:`spec` with random weights. Only clinclip's own classes are built."""
+        """Rebuild the architecture of :meth:`spec` with random weights. Only clinclip's own classes are built.
+
+        Raises:
+            CheckpointError: the description is damaged, or has a tower that is not clinclip's.
+        """
         try:
-            graph = spec.get("graph_encoder")
+            own = own_towers(spec)
+            if own:
+                raise CheckpointError(
+                    f"it has towers of the user's own ({', '.join(own)}), and no code is taken from a file. Build the "
+                    "dual encoder yourself: clinclip.load(path, model=...), or on the command line --model-factory "
+                    "my_towers:build, a function without arguments that returns a DualEncoder"
+                )
+            towers = {key: TOWERS[key](**spec[key]) for key in TOWERS if spec.get(key) is not None}
             return cls(
-                image_encoder=ImageEncoder(**spec["image_encoder"]),
-                text_encoder=TextEncoder(**spec["text_encoder"]),
-                graph_encoder=GraphEncoder(**graph) if graph is not None else None,
+                **towers,
                 embed_dim=int(spec["embed_dim"]),
                 init_logit_scale=1.0,
                 max_logit_scale=float(spec["max_logit_scale"]),
@@ -140,6 +174,11 @@ class DualEncoder(nn.Module):
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"the architecture description is damaged or of another version: {error}") from error
+
+
+def own_towers(spec: dict[str, Any]) -> list[str]:
+    """The towers of a spec that are not clinclip's, as "image_encoder my_towers.MyTower"."""
+    return [f"{key} {spec[key][OWN]}" for key in TOWERS if isinstance(spec.get(key), dict) and OWN in spec[key]]
 
 
 def _projection(width: int, embed_dim: int) -> nn.Linear:

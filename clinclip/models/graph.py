@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from clinclip.errors import ConfigError
+from clinclip.models.base import GraphTower
 from clinclip.types import GraphBatch
 
 NUM_ENTITY_LABELS = 4
@@ -52,7 +53,7 @@ def normalised_adjacency(adjacency: Tensor, mask: Tensor, dtype: torch.dtype) ->
     return linked * scale.unsqueeze(1) * scale.unsqueeze(2)
 
 
-class GraphEncoder(nn.Module):
+class GraphEncoder(GraphTower):
     """Graph convolutions over entities: node = mean token state of its span + one-hot of its label; mean pool.
 
     A graph without nodes is represented by a learned vector. :class:`~clinclip.models.dual_encoder.DualEncoder` calls

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from clinclip.errors import ConfigError
+from clinclip.models.base import TextOutput, TextTower
 from clinclip.types import TextBatch
 
 Pooling = Literal["cls", "mean", "eos"]
@@ -27,20 +27,7 @@ TINY: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class TextOutput:
-    """What the text tower returns.
-
-    Attributes:
-        pooled: float (B, F), one vector a text, before the projection.
-        states: float (B, T, F), last hidden states of the tokens; zero on padding.
-    """
-
-    pooled: Tensor
-    states: Tensor
-
-
-class TextEncoder(nn.Module):
+class TextEncoder(TextTower):
     """A Hugging Face encoder in float32 without its pooler, and a pooling of our own.
 
     Args:

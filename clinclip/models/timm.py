@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from clinclip.errors import CheckpointError, ConfigError
+from clinclip.models.base import ImageTower
 
 #: name -> (timm model, its arguments). ``tiny`` is a 0.4 M parameter ResNet that trains on two CPU cores.
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {"tiny": ("test_resnet", {})}
@@ -16,7 +17,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {"tiny": ("test_resnet", {})}
 DEFAULT_MEAN, DEFAULT_STD = 0.5, 0.25
 
 
-class ImageEncoder(nn.Module):
+class ImageEncoder(ImageTower):
     """A timm model without its classifier, fed with uint8 grayscale images.
 
     Normalisation happens here, on the device, so that the data module ships one byte a pixel. The mean and standard

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from clinclip.errors import ConfigError
 from clinclip.findings import FINDINGS, check_finding
@@ -106,3 +108,44 @@ def load_prompts(name: str) -> PromptSet:
             f'{path}: not a prompt file ({error!r}); it needs {{"name": ..., "findings": {{"Edema": '
             '{"positive": [...], "negative": [...]}}}'
         ) from None
+
+
+def template(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Prompts for a finding without prompts of its own: "tuberculosis" / "no tuberculosis" (words in capitals stay)."""
+    words = " ".join(word if sum(c.isupper() for c in word) > 1 else word.lower() for word in name.split())
+    return (words,), (f"no {words}",)
+
+
+def prompts_of(
+    names: Sequence[str], source: PromptSet | Mapping[str, tuple[Any, Any]]
+) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Positive and negative prompts of each name.
+
+    Args:
+        names: findings, known to the prompt set (in upper or lower case) or not.
+        source: a prompt set; names that it does not know get :func:`template`. Or a mapping of all names to (positive,
+            negative), each a text or a list of texts.
+
+    Raises:
+        ConfigError: an empty name, or a mapping without a name or with prompts of another form.
+    """
+    if any(not isinstance(name, str) or not name.strip() for name in names):
+        raise ConfigError(f"names of findings must be words, not {list(names)!r}")
+    if isinstance(source, PromptSet):
+        known = {finding.lower(): finding for finding in source.positive}
+        found = {name: known.get(name.lower()) for name in names}
+        return {n: (source.positive[f], source.negative[f]) if f else template(n) for n, f in found.items()}
+    chosen = {}
+    for name in names:
+        pair = source.get(name)
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ConfigError(
+                f"prompts of {name!r} are {pair!r}; give (positive, negative), each a text or a list of them"
+            )
+        sides = tuple((side,) if isinstance(side, str) else tuple(side) for side in pair)
+        if not all(side and all(isinstance(text, str) and text.strip() for text in side) for side in sides):
+            raise ConfigError(
+                f"prompts of {name!r} are {pair!r}: every side needs at least one text, and none is empty"
+            )
+        chosen[name] = sides
+    return chosen

@@ -15,8 +15,9 @@ from clinclip.__main__ import main
 from clinclip.data.frozen import read_frozen_text
 from clinclip.data.manifest import Manifest, save
 from clinclip.draws import stable_hashes
-from clinclip.export.checkpoint import LoadedModel, load_model, save_model
+from clinclip.export.checkpoint import load, save_model
 from clinclip.export.inference import embed_manifest, embed_texts
+from clinclip.export.model import Model
 from clinclip.images import Preprocessing
 from clinclip.metrics.retrieval import retrieval_metrics
 from clinclip.testing import tiny_manifest, tiny_model
@@ -53,7 +54,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     for name, seed, split in (("a", 0, "train"), ("b", 1, "train"), ("seen", 0, "test")):
         record = {"manifests": [manifest.hash], "datasets": ["toy"], "patients": patients(split), "version": "0"}
-        model = LoadedModel(tiny_model(seed=seed).eval(), tokenizer, Preprocessing(32, 40, max_tokens=64), "", record)
+        model = Model(tiny_model(seed=seed).eval(), tokenizer, Preprocessing(32, 40, max_tokens=64), "", record)
         save_model(model, folder / name, with_patients=True)
     return folder
 
@@ -69,7 +70,7 @@ def run(place: Path, task: str, *more: str, checkpoint: str = "a", out: str = "o
 def test_retrieval_equals_the_metric_on_embeddings(place: Path) -> None:
     code, results = run(place, "retrieval")
     assert code == 0
-    manifest, loaded = Manifest.load(place / "m"), load_model(place / "a")
+    manifest, loaded = Manifest.load(place / "m"), load(place / "a")
     e = embed_manifest(loaded, manifest, "test", device="cpu", progress=False)
     want = retrieval_metrics(e["image"], e["text"], e["study"], e["text_hash"])
     # with duplicates as positives, copies of a report in the gallery change the ranks of others' reports only
@@ -231,9 +232,9 @@ def test_wrong_options_are_named(
 
 
 def test_diverged_model_is_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    loaded = load_model(place / "a")
+    loaded = load(place / "a")
     with torch.no_grad():
-        loaded.model.image_projection.weight.fill_(float("nan"))
+        loaded.towers.image_projection.weight.fill_(float("nan"))
     save_model(replace(loaded), place / "nan", with_patients=True)
     assert run(place, "retrieval", checkpoint="nan")[0] == 1
     assert "embeddings are not finite" in capsys.readouterr().err
@@ -245,14 +246,14 @@ def test_embed_writes_what_the_data_module_reads(place: Path) -> None:
     code = main([*argv, "--device", "cpu"])
     assert code == 0
     assert [p for p in place.iterdir() if p.name.startswith(".frozen")] == []
-    e = embed_manifest(load_model(place / "a"), Manifest.load(place / "m"), "train", device="cpu", progress=False)
+    e = embed_manifest(load(place / "a"), Manifest.load(place / "m"), "train", device="cpu", progress=False)
     np.testing.assert_allclose(read_frozen_text(out, e["text_hash"]), e["text"], atol=1e-5)
 
 
 def test_embed_with_a_local_encoder(place: Path) -> None:
-    loaded = load_model(place / "a")
+    loaded = load(place / "a")
     folder = place / "encoder"
-    loaded.model.text_encoder.transformer.save_pretrained(folder)
+    loaded.towers.text_encoder.transformer.save_pretrained(folder)
     (folder / "tokenizer.json").write_text(loaded.tokenizer.to_json())
     (folder / "tokenizer_config.json").write_text(
         json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]"})

@@ -20,7 +20,8 @@ from clinclip.evaluation.protocols import Protocol
 from clinclip.evaluation.result import Drawing, Example, Headline
 from clinclip.evaluation.tables import Measured, RowSpec, TableSpec
 from clinclip.evaluation.tasks.base import Embedder, Task
-from clinclip.export.checkpoint import LoadedModel, save_model
+from clinclip.export.checkpoint import save_model
+from clinclip.export.model import Model
 from clinclip.images import Preprocessing
 from clinclip.metrics.intervals import weighted_means
 from clinclip.testing import tiny_manifest, tiny_model
@@ -75,8 +76,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest = Manifest.load(tiny_manifest(folder / "m", studies=48))
     tokenizer = Tokenizer.train(manifest.split("train")["text"].tolist())
     record = {"manifests": [manifest.hash], "datasets": ["toy"], "patients": None, "version": "0"}
-    loaded = LoadedModel(tiny_model().eval(), tokenizer, Preprocessing(32, 40, max_tokens=64), "", record)
-    save_model(loaded, folder / "model")
+    save_model(
+        Model(tiny_model().eval(), tokenizer, Preprocessing(32, 40, max_tokens=64), "", record), folder / "model"
+    )
     (folder / "first-v1.json").write_text(json.dumps({"name": "first-v1", "task": "first", "resamples": 20}))
     return folder
 
@@ -107,10 +109,10 @@ def test_the_command_runs_it(place: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_the_function_gives_the_numbers_of_the_model(place: Path, tmp_path: Path) -> None:
-    from clinclip.export.checkpoint import load_model
+    from clinclip.export.checkpoint import load
     from clinclip.export.inference import embed_images
 
-    loaded, manifest = load_model(place / "model"), Manifest.load(place / "m")
+    loaded, manifest = load(place / "model"), Manifest.load(place / "m")
     result = clinclip.evaluate(loaded, manifest, First, protocol=place / "first-v1.json", axis=1, device="cpu")
     rows = np.flatnonzero((manifest.frame["split"] == "test").to_numpy())
     want = embed_images(loaded, manifest, rows, device="cpu", progress=False)[:, 1].mean()

@@ -7,6 +7,7 @@ import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ import torch
 
 from clinclip.data.spec import DataSpec, Provenance
 from clinclip.errors import CheckpointError
-from clinclip.export.checkpoint import RECORD, LoadedModel, load_model, save_model, sha256_of, training_record
+from clinclip.export.checkpoint import RECORD, load, save_model, sha256_of, training_record
+from clinclip.export.model import Model
 from clinclip.images import Preprocessing
 from clinclip.models import DualEncoder, ImageEncoder, TextEncoder
 from clinclip.testing import random_batch, tiny_model
@@ -31,7 +33,7 @@ def facts() -> DataSpec:
     return DataSpec(TOKENIZER, PREPROCESSING, provenance=seen)
 
 
-def checkpoint(path: Path, model: DualEncoder | None = None, **changes) -> Path:
+def checkpoint(path: Path, model: DualEncoder | None = None, **changes: Any) -> Path:
     model = model or tiny_model(bias=-10.0)
     content = {
         "state_dict": {f"model.{k}": v for k, v in model.state_dict().items()},
@@ -44,34 +46,34 @@ def checkpoint(path: Path, model: DualEncoder | None = None, **changes) -> Path:
 def test_a_loaded_model_computes_the_same(tmp_path) -> None:
     model = tiny_model(bias=-10.0).eval()
     path = checkpoint(tmp_path / "a.ckpt", model)
-    loaded = load_model(path)
+    loaded = load(path)
     batch = random_batch(size=4)
-    ours, theirs = loaded.model(batch), model(batch)
+    ours, theirs = loaded.towers(batch), model(batch)
     for name in ("image", "text", "graph", "twins", "logit_scale", "logit_bias"):
         assert torch.equal(getattr(ours, name), getattr(theirs, name)), name
-    assert not loaded.model.training
-    assert not any(p.requires_grad for p in loaded.model.parameters())
+    assert not loaded.towers.training
+    assert not any(p.requires_grad for p in loaded.towers.parameters())
     assert loaded.tokenizer.hash == TOKENIZER.hash
     assert loaded.preprocessing == PREPROCESSING
     assert loaded.sha256 == sha256_of(path)
-    assert loaded.train["patients"].tolist() == [5, -7]
-    assert loaded.train["datasets"] == ["toy"]
+    assert loaded.provenance["patients"].tolist() == [5, -7]
+    assert loaded.provenance["datasets"] == ["toy"]
 
 
 @pytest.mark.parametrize("patients", [False, True])
 def test_a_folder_holds_the_same_model_without_pickle(tmp_path, patients) -> None:
-    loaded = load_model(checkpoint(tmp_path / "a.ckpt"))
+    loaded = load(checkpoint(tmp_path / "a.ckpt"))
     folder = save_model(loaded, tmp_path / "export", with_patients=patients)
     assert sorted(os.listdir(folder)) == ["config.json", "model.safetensors", "tokenizer.json"]
-    again = load_model(folder)
+    again = load(folder)
     batch = random_batch(size=3)
-    assert torch.equal(again.model(batch).image, loaded.model(batch).image)
-    assert torch.equal(again.model(batch).text, loaded.model(batch).text)
+    assert torch.equal(again.towers(batch).image, loaded.towers(batch).image)
+    assert torch.equal(again.towers(batch).text, loaded.towers(batch).text)
     assert again.tokenizer.hash == loaded.tokenizer.hash
     assert again.preprocessing == PREPROCESSING
-    assert {**again.train, "patients": None} == {**loaded.train, "patients": None}
+    assert {**again.provenance, "patients": None} == {**loaded.provenance, "patients": None}
     # hashed ids of a public data set can be searched: they leave only when asked for
-    assert (again.train["patients"] is not None) is patients
+    assert (again.provenance["patients"] is not None) is patients
     assert ("-7" in (folder / "config.json").read_text()) is patients
 
 
@@ -94,14 +96,14 @@ def test_code_in_a_file_is_never_run(tmp_path, monkeypatch, place) -> None:
     else:
         checkpoint(path, hyper_parameters=Bomb())
     with pytest.raises(CheckpointError, match=r"refused|damaged"):
-        load_model(path)
+        load(path)
     assert not target.exists()
 
 
 def test_class_paths_in_a_file_are_ignored(tmp_path) -> None:
     hostile = {"_class_path": "os.system", "_instantiator": "os.system", "model": {"class_path": "subprocess.Popen"}}
     path = checkpoint(tmp_path / "a.ckpt", hyper_parameters=hostile)
-    assert isinstance(load_model(path).model, DualEncoder)
+    assert isinstance(load(path).towers, DualEncoder)
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "cut", "text", "other", "record", "format", "weights", "shapes"])
@@ -126,38 +128,99 @@ def test_damage_is_named(tmp_path, kind) -> None:
         data = checkpoint(path).read_bytes()
         path.write_bytes(data[: len(data) // 2])
     with pytest.raises(CheckpointError, match=r"a\.ckpt"):
-        load_model(path)
+        load(path)
 
 
-def test_own_towers_cannot_be_loaded_from_a_file(tmp_path) -> None:
+def test_own_towers_come_from_the_caller_and_never_from_the_file(tmp_path) -> None:
     class MyTower(ImageEncoder):
         pass
 
-    model = DualEncoder(MyTower("test_vit", image_size=32), TextEncoder(), embed_dim=8)
-    with pytest.raises(CheckpointError, match=r"of the user's own.*load_state_dict"):
-        load_model(checkpoint(tmp_path / "a.ckpt", model))
+    def build() -> DualEncoder:
+        return DualEncoder(MyTower("test_vit", image_size=32), TextEncoder(), embed_dim=8)
+
+    trained, batch = build().eval(), random_batch(size=3)
+    path = checkpoint(tmp_path / "a.ckpt", trained)
+    with pytest.raises(CheckpointError, match=r"a\.ckpt cannot be built.*MyTower.*model=\.\.\..*--model-factory"):
+        load(path)
+    for given in (build(), build):
+        assert torch.equal(load(path, "cpu", given).towers(batch).image, trained(batch).image)
+    folder = save_model(load(path, "cpu", build), tmp_path / "export")
+    assert torch.equal(load(folder, "cpu", build).towers(batch).image, trained(batch).image)
+    with pytest.raises(CheckpointError, match="do not fit the model that was given"):
+        load(path, "cpu", tiny_model())
+    with pytest.raises(CheckpointError, match="is a Linear; it must be a clinclip"):
+        load(path, "cpu", lambda: torch.nn.Linear(1, 1))  # type: ignore[arg-type]
+    # a file that says its own architecture needs no help, also when it is compared with one that does
+    plain = checkpoint(tmp_path / "plain.ckpt")
+    assert load(plain, "cpu", build).towers.embed_dim == 16
+
+
+@pytest.mark.parametrize(
+    ("content", "seems"),
+    [
+        (b"", "empty"),
+        (bytes(128) + b"DICM" + bytes(60), "a DICOM image"),
+        (b"\xff\xd8\xff\xe0" + bytes(60), "a JPEG image"),
+        (b"trainer: {}", "a text file"),
+        ((2).to_bytes(8, "little") + b"{}", "safetensors"),
+    ],
+)
+def test_what_is_no_checkpoint_is_named(tmp_path, content, seems) -> None:
+    path = tmp_path / "a.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"a\.ckpt is no checkpoint of clinclip fit: it seems to be .*{seems}"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("file", "seems"),
+    [
+        ("header.json", "a manifest of clinclip prepare"),
+        ("open_clip_config.json", "an open_clip model"),
+        ("config.json", "a Hugging Face model"),
+        ("checkpoints/best.ckpt", r"give one of them: checkpoints/best\.ckpt"),
+    ],
+)
+def test_what_is_no_exported_folder_is_named(tmp_path, file, seems) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("{}")
+    with pytest.raises(CheckpointError, match=f"no folder written by clinclip's export; it .*{seems}"):
+        load(tmp_path)
+
+
+def test_a_weight_file_of_another_program_is_named(tmp_path) -> None:
+    torch.save({"state_dict": {}}, tmp_path / "a.ckpt")
+    with pytest.raises(CheckpointError, match="a checkpoint or weight file of another program"):
+        load(tmp_path / "a.ckpt")
+
+
+def test_a_damaged_preprocessing_is_named(tmp_path) -> None:
+    record = training_record(tiny_model(), facts())
+    record["preprocessing"]["fit"] = "squeeze"
+    with pytest.raises(CheckpointError, match=r"fit is 'squeeze'; allowed: pad, crop, stretch"):
+        load(checkpoint(tmp_path / "a.ckpt", tiny_model(), **{RECORD: record}))
 
 
 def test_a_run_without_data_module_says_what_is_missing(tmp_path) -> None:
     model = tiny_model()
     path = checkpoint(tmp_path / "a.ckpt", model, **{RECORD: training_record(model, DataSpec())})
     with pytest.raises(CheckpointError, match="tokenizer and preprocessing"):
-        load_model(path)
+        load(path)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_damaged_folders_are_named(tmp_path, name) -> None:
-    folder = save_model(load_model(checkpoint(tmp_path / "a.ckpt")), tmp_path / "export")
+    folder = save_model(load(checkpoint(tmp_path / "a.ckpt")), tmp_path / "export")
     (folder / name).write_bytes((folder / name).read_bytes()[:40])
     with pytest.raises(CheckpointError):
-        load_model(folder)
+        load(folder)
     (folder / name).unlink()
     with pytest.raises(CheckpointError, match=name):
-        load_model(folder)
+        load(folder)
 
 
 def test_weights_with_false_offsets_are_refused(tmp_path) -> None:
-    folder = save_model(load_model(checkpoint(tmp_path / "a.ckpt")), tmp_path / "export")
+    folder = save_model(load(checkpoint(tmp_path / "a.ckpt")), tmp_path / "export")
     data = (folder / "model.safetensors").read_bytes()
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
@@ -166,11 +229,11 @@ def test_weights_with_false_offsets_are_refused(tmp_path) -> None:
     raw = json.dumps(header).encode()
     (folder / "model.safetensors").write_bytes(len(raw).to_bytes(8, "little") + raw + data[8 + size :])
     with pytest.raises(CheckpointError, match="damaged"):
-        load_model(folder)
+        load(folder)
 
 
 def test_an_interrupted_export_leaves_no_half_folder(tmp_path, monkeypatch) -> None:
-    loaded = load_model(checkpoint(tmp_path / "a.ckpt"))
+    loaded = load(checkpoint(tmp_path / "a.ckpt"))
 
     class Unserializable:
         hash = ""
@@ -178,7 +241,7 @@ def test_an_interrupted_export_leaves_no_half_folder(tmp_path, monkeypatch) -> N
         def to_json(self) -> str:
             raise KeyboardInterrupt
 
-    broken = LoadedModel(**{**vars(replace(loaded)), "tokenizer": Unserializable()})  # type: ignore[arg-type]
+    broken = Model(**{**vars(replace(loaded)), "tokenizer": Unserializable()})  # type: ignore[arg-type]
     with pytest.raises(KeyboardInterrupt):
         save_model(broken, tmp_path / "export")
     assert os.listdir(tmp_path / "export") == []

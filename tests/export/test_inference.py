@@ -9,7 +9,7 @@ import torch
 from clinclip.data.manifest import Manifest
 from clinclip.errors import ConfigError, DataError
 from clinclip.export import inference
-from clinclip.export.checkpoint import LoadedModel
+from clinclip.export.model import Model
 from clinclip.images import Preprocessing
 from clinclip.testing import tiny_manifest, tiny_model
 from clinclip.text.tokens import Tokenizer
@@ -21,19 +21,19 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 @pytest.fixture
-def loaded(manifest: Manifest) -> LoadedModel:
+def loaded(manifest: Manifest) -> Model:
     tokenizer = Tokenizer.train(manifest.frame["text"].tolist())
-    return LoadedModel(tiny_model(graphs=False).eval(), tokenizer, Preprocessing(32, 40, max_tokens=64), sha256="00")
+    return Model(tiny_model(graphs=False).eval(), tokenizer, Preprocessing(32, 40, max_tokens=64), sha256="00")
 
 
-def test_every_image_once_in_the_order_of_the_manifest(manifest: Manifest, loaded: LoadedModel) -> None:
+def test_every_image_once_in_the_order_of_the_manifest(manifest: Manifest, loaded: Model) -> None:
     got = inference.embed_manifest(loaded, manifest, "test", batch_size=4, device="cpu", progress=False)
     part = manifest.split("test")
     assert len(got["image"]) == len(part) == len(np.unique(got["row"]))
     see = loaded.preprocessing.see
     pixels = np.stack([see(manifest.cache[int(i)]) for i in part["cache_index"]])[:, None]
     with torch.no_grad():
-        want = loaded.model.encode_image(torch.from_numpy(pixels)).numpy()
+        want = loaded.towers.encode_image(torch.from_numpy(pixels)).numpy()
     np.testing.assert_allclose(got["image"], want, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(got["text"], axis=1), 1.0, atol=1e-5)
     assert got["table_labels"].shape == got["read_labels"].shape == (len(part), 14)
@@ -42,7 +42,7 @@ def test_every_image_once_in_the_order_of_the_manifest(manifest: Manifest, loade
     assert (same_study <= (got["patient"][:, None] == got["patient"][None])).all()
 
 
-def test_batch_size_changes_nothing(manifest: Manifest, loaded: LoadedModel) -> None:
+def test_batch_size_changes_nothing(manifest: Manifest, loaded: Model) -> None:
     rows = np.arange(11)
     one = inference.embed_images(loaded, manifest, rows, 1, "cpu", progress=False)
     many = inference.embed_images(loaded, manifest, rows, 5, "cpu", progress=False)
@@ -51,7 +51,7 @@ def test_batch_size_changes_nothing(manifest: Manifest, loaded: LoadedModel) -> 
     np.testing.assert_allclose(one, reverse[::-1], atol=1e-5)
 
 
-def test_equal_tokens_give_equal_bits(loaded: LoadedModel) -> None:
+def test_equal_tokens_give_equal_bits(loaded: Model) -> None:
     texts = ["Small left pleural effusion.", "no edema", "Mild pulmonary edema. " * 30, "small LEFT pleural  effusion."]
     texts += ["Mild pulmonary edema. " * 31, texts[0]]  # differ beyond the truncation
     got = inference.embed_texts(loaded, texts, batch_size=2, device="cpu", progress=False)
@@ -63,18 +63,18 @@ def test_equal_tokens_give_equal_bits(loaded: LoadedModel) -> None:
     np.testing.assert_allclose(got, alone, atol=1e-5)
 
 
-def test_features_before_the_projection(loaded: LoadedModel) -> None:
+def test_features_before_the_projection(loaded: Model) -> None:
     got = inference.embed_texts(loaded, ["edema"], device="cpu", progress=False, features=True)
-    assert got.shape == (1, loaded.model.text_encoder.width)
+    assert got.shape == (1, loaded.towers.text_encoder.width)
 
 
 def test_interrupted_run_goes_on(
-    manifest: Manifest, loaded: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    manifest: Manifest, loaded: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inference, "PART", 8)
     rows = np.arange(30)
     want = inference.embed_images(loaded, manifest, rows, 4, "cpu", progress=False)
-    encode, calls = loaded.model.encode_image, []
+    encode, calls = loaded.towers.encode_image, []
 
     def counted(image: torch.Tensor, stop: int) -> torch.Tensor:
         calls.append(len(image))
@@ -82,32 +82,32 @@ def test_interrupted_run_goes_on(
             raise KeyboardInterrupt
         return encode(image)
 
-    monkeypatch.setattr(loaded.model, "encode_image", lambda image: counted(image, 6))
+    monkeypatch.setattr(loaded.towers, "encode_image", lambda image: counted(image, 6))
     with pytest.raises(KeyboardInterrupt):
         inference.embed_images(loaded, manifest, rows, 4, "cpu", progress=False, work=tmp_path)
     parts = sorted(tmp_path.iterdir())
     assert len(parts) == 2  # of 8 images each; the third was under way
     parts[0].write_bytes(b"cut off")
     calls.clear()
-    monkeypatch.setattr(loaded.model, "encode_image", lambda image: counted(image, -1))
+    monkeypatch.setattr(loaded.towers, "encode_image", lambda image: counted(image, -1))
     got = inference.embed_images(loaded, manifest, rows, 4, "cpu", progress=False, work=tmp_path)
     np.testing.assert_array_equal(got, want)
     assert sum(calls) == 30 - 8  # the damaged part again, the good one not
 
 
-def test_parts_of_another_model_are_not_used(manifest: Manifest, loaded: LoadedModel, tmp_path: Path) -> None:
+def test_parts_of_another_model_are_not_used(manifest: Manifest, loaded: Model, tmp_path: Path) -> None:
     from dataclasses import replace
 
     rows = np.arange(5)
     first = inference.embed_images(loaded, manifest, rows, 4, "cpu", progress=False, work=tmp_path)
-    other = replace(loaded, model=tiny_model(graphs=False, seed=1).eval(), sha256="01")
+    other = replace(loaded, towers=tiny_model(graphs=False, seed=1).eval(), sha256="01")
     second = inference.embed_images(other, manifest, rows, 4, "cpu", progress=False, work=tmp_path)
     assert np.abs(first - second).max() > 1e-3
     texts = inference.embed_texts(loaded, ["edema"], 4, "cpu", progress=False, work=tmp_path)
     assert np.abs(texts - inference.embed_texts(other, ["edema"], 4, "cpu", progress=False, work=tmp_path)).max() > 1e-3
 
 
-def test_faults_are_named(manifest: Manifest, loaded: LoadedModel) -> None:
+def test_faults_are_named(manifest: Manifest, loaded: Model) -> None:
     with pytest.raises(DataError, match="no text"):
         inference.embed_texts(loaded, [], device="cpu")
     with pytest.raises(DataError, match="no image"):

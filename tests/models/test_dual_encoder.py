@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from clinclip.errors import CheckpointError, ConfigError
-from clinclip.models import DualEncoder, ImageEncoder, TextEncoder
+from clinclip.models import DualEncoder, GraphEncoder, ImageEncoder, TextEncoder, TextTower
 from clinclip.testing import random_batch, tiny_model
 from clinclip.types import TextBatch
 
@@ -72,12 +73,54 @@ def test_spec_rebuilds_the_model() -> None:
         torch.testing.assert_close(getattr(a, name), getattr(b, name))
 
 
-def test_own_towers_have_no_portable_spec() -> None:
-    class MyTower(ImageEncoder):
+class OwnImage(nn.Module):
+    """A plain module of the right form."""
+
+    width = 6
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 6)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.layer(image.float().mean(1)[:, :4, :4].mean(1) / 255)
+
+
+class OwnText(TextTower):
+    """Returns one vector a text and no states."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.width = 5
+        self.table = nn.Embedding(2048, 5)
+
+    def forward(self, text: TextBatch) -> torch.Tensor:
+        return (self.table(text.token_ids) * text.mask[..., None]).sum(1)
+
+
+def test_own_towers_embed_and_are_named_by_the_spec() -> None:
+    model, batch = DualEncoder(OwnImage(), OwnText(), embed_dim=8), random_batch(size=3)
+    out = model(batch)
+    assert out.image.shape == out.text.shape == (3, 8)
+    assert out.text_features.shape == (3, 5)
+    assert out.twins.shape == (3, 1, 8)
+    spec = model.spec()
+    assert spec["image_encoder"] == {"own": f"{__name__}.OwnImage"}
+    with pytest.raises(CheckpointError, match=r"image_encoder .*OwnImage, text_encoder .*OwnText.*--model-factory"):
+        DualEncoder.from_spec(spec)
+
+    class Derived(ImageEncoder):
         pass
 
-    with pytest.raises(CheckpointError, match="MyTower"):
-        DualEncoder(MyTower(), TextEncoder(), embed_dim=8).spec()
+    assert "Derived" in DualEncoder(Derived("test_vit"), TextEncoder()).spec()["image_encoder"]["own"]
+
+
+def test_own_towers_of_another_form_are_explained() -> None:
+    with pytest.raises(ConfigError, match=r"model\.model\.image_encoder is Linear, whose attribute 'width' is None"):
+        DualEncoder(nn.Linear(3, 3), OwnText())
+    graphs = DualEncoder(OwnImage(), OwnText(), GraphEncoder(hidden_size=4), embed_dim=8)
+    with pytest.raises(ConfigError, match="OwnText returns one vector a text"):
+        graphs(random_batch(size=3))
 
 
 @pytest.mark.parametrize("damage", [{"embed_dim": None}, {"image_encoder": {"nonsense": 1}}, {"text_encoder": None}])

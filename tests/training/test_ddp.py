@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from clinclip.export.checkpoint import load_model
+from clinclip.export.checkpoint import load
 from clinclip.testing import tiny_manifest, tiny_model
-from tests.processes import ROOT, check_ranks
+from tests.processes import check_ranks
 from tests.training.ddp_worker import CASES, run, terms
 
+ROOT = Path(__file__).parent.parent
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
@@ -85,7 +86,7 @@ def test_validation_counts_each_image_once_on_two_processes(two) -> None:
 
 def check_run(root: Path) -> None:
     (last,) = (root / "run").rglob("last.ckpt")
-    assert load_model(last).model.embed_dim == 8
+    assert load(last).towers.embed_dim == 8
     states = torch.load(last, weights_only=True)["clinclip"]["rng"]
     assert len(states) == 2  # of both processes, so that dropout can go on
 

@@ -24,7 +24,7 @@ from clinclip.metrics.intervals import PatientResamples
 
 if TYPE_CHECKING:
     from clinclip.data.manifest import Manifest
-    from clinclip.export.checkpoint import LoadedModel
+    from clinclip.export.model import Model
 
 Scores = TypeVar("Scores")
 #: argparse options that every task has; each changes the protocol's field of its ``dest``
@@ -44,7 +44,7 @@ COMMON: dict[str, dict[str, Any]] = {
 class Embedder:
     """A model, and how it embeds (:mod:`clinclip.export.inference`)."""
 
-    model: LoadedModel
+    model: Model
     batch_size: int = 64
     device: str = "auto"
     progress: bool = False
@@ -53,7 +53,7 @@ class Embedder:
     @property
     def logit_scale(self) -> float:
         """Factor of the cosines."""
-        return float(self.model.model.logit_scale)
+        return self.model.logit_scale
 
     def images(self, items: Items, features: bool = False) -> np.ndarray:
         """Embeddings (N, D), or features before the projection (N, F); refused when not finite."""
