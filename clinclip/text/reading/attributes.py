@@ -6,13 +6,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from clinclip.findings import LabelState
-from clinclip.text.reading import roles as r
+from clinclip.text.reading import roles
 from clinclip.text.reading.lexicon.build import lexicon
 from clinclip.text.reading.mentions import CACHE_SIZE, Hit, Mention, find_hits, read_sentence
 from clinclip.text.reading.words import split_words
 
-_STOP = r.CONCEPT | r.END | r.EXCEPT | r.NEG_PRE | r.NEG_NOT | r.OPEN | r.CLOSE
-_LIST = r.AND | r.OR | r.COMMA
+_STOP = roles.CONCEPT | roles.END | roles.EXCEPT | roles.NEG_PRE | roles.NEG_NOT | roles.OPEN | roles.CLOSE
+_LIST = roles.AND | roles.OR | roles.COMMA
 #: rules that say that a finding is gone
 _GONE = frozenset({"resolved", "resolution", "removed"})
 #: rules that say how it changed
@@ -39,15 +39,17 @@ def _before(hits: list[Hit], start: int) -> list[Hit]:
         if end > start:
             continue
         flags = entry.flags
-        if at - end > (1 if found else 2) or flags & (_STOP | r.VERB):
+        if at - end > (1 if found else 2) or flags & (_STOP | roles.VERB):
             break
         if flags & _LIST:
             # a list goes on only between two modifiers ("right and left effusions")
-            if not (found and at == end and k > 0 and hits[k - 1][2].flags & r.MODIFIER and hits[k - 1][1] == begin):
+            if not (
+                found and at == end and k > 0 and hits[k - 1][2].flags & roles.MODIFIER and hits[k - 1][1] == begin
+            ):
                 break
-            if k > 1 and hits[k - 2][2].flags & (r.WITHIN | r.THE):
+            if k > 1 and hits[k - 2][2].flags & (roles.WITHIN | roles.THE):
                 break  # "consolidation in the lingula and left basilar atelectasis"
-        elif flags & r.MODIFIER:
+        elif flags & roles.MODIFIER:
             found.append(hits[k])
         at = begin
     return found
@@ -61,23 +63,23 @@ def _behind(hits: list[Hit], end: int) -> list[Hit]:
         if begin < end:
             continue
         flags = entry.flags
-        if begin - at > _GAP or flags & (_STOP | r.WITH | r.AFTER | r.RELATIVE | r.START):
+        if begin - at > _GAP or flags & (_STOP | roles.WITH | roles.AFTER | roles.RELATIVE | roles.START):
             break
         if flags & _LIST:
             following = hits[k + 1] if k + 1 < len(hits) else None
-            if following is None or following[0] != stop or not following[2].flags & r.MODIFIER:
+            if following is None or following[0] != stop or not following[2].flags & roles.MODIFIER:
                 break
             # "effusion and left basilar atelectasis": the modifier belongs to what comes next
-            if any(h[2].flags & r.CONCEPT for h in hits[k + 1 : k + 5]):
+            if any(h[2].flags & roles.CONCEPT for h in hits[k + 1 : k + 5]):
                 break
-        elif flags & r.MODIFIER:
+        elif flags & roles.MODIFIER:
             found.append((begin, stop, entry))
         at = stop
     return found
 
 
 def _collect(mention: Mention, words: list[str], hits: list[Hit]) -> Attributes:
-    inside = [h for h in hits if h[0] >= mention.start and h[1] <= mention.end and h[2].flags & r.MODIFIER]
+    inside = [h for h in hits if h[0] >= mention.start and h[1] <= mention.end and h[2].flags & roles.MODIFIER]
     locations: list[str] = []
     sides: list[str] = []
     severity: str | None = None

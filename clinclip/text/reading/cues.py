@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clinclip.findings import LabelState
-from clinclip.text.reading import roles as r
+from clinclip.text.reading import roles
 
 NEGATED, UNCERTAIN, PRESENT = LabelState.ABSENT, LabelState.UNCERTAIN, LabelState.PRESENT
 
@@ -59,13 +59,13 @@ def decide(cues: list[Cue], start: int, end: int) -> Cue | None:
         if cue.state is NEGATED:
             if gap < gap_negated:
                 negated, gap_negated = cue, gap
-        elif cue.kind & (r.UNC_PRE | r.UNC_POST | r.PSEUDO):
+        elif cue.kind & (roles.UNC_PRE | roles.UNC_POST | roles.PSEUDO):
             if gap < gap_uncertain:
                 uncertain, gap_uncertain = cue, gap
-        elif gap + (cue.kind == r.DISEASE_HISTORY) * _FAR < gap_other:
-            other, gap_other = cue, gap + (cue.kind == r.DISEASE_HISTORY) * _FAR
+        elif gap + (cue.kind == roles.DISEASE_HISTORY) * _FAR < gap_other:
+            other, gap_other = cue, gap + (cue.kind == roles.DISEASE_HISTORY) * _FAR
     if negated is not None and uncertain is not None:
-        if uncertain.kind == r.PSEUDO:
+        if uncertain.kind == roles.PSEUDO:
             return uncertain if gap_uncertain <= gap_negated else negated
         if negated.start > start:  # behind the mention the last word counts: "not seen but cannot be excluded"
             return uncertain if uncertain.start > negated.start else negated

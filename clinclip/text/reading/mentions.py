@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from clinclip.findings import LabelState
-from clinclip.text.reading import roles as r
+from clinclip.text.reading import roles
 from clinclip.text.reading.clauses import Clauses
 from clinclip.text.reading.cues import Cue, decide
 from clinclip.text.reading.lexicon.build import Concept, Entry, Lexicon, lexicon
@@ -20,7 +20,7 @@ from clinclip.text.reading.words import split_words
 
 Hit = tuple[int, int, Entry]
 #: entries that keep their words against a finding that begins inside them
-_FIRM = ~(r.ANATOMY | r.MODIFIER | r.EXISTING | r.ADJECTIVE)
+_FIRM = ~(roles.ANATOMY | roles.MODIFIER | roles.EXISTING | roles.ADJECTIVE)
 #: sentences kept in the cache
 CACHE_SIZE = 200_000
 
@@ -58,7 +58,7 @@ def find_hits(words: list[str], lex: Lexicon) -> list[Hit]:
         while k and hits[k - 1][0] >= start:
             k -= 1
         if k and hits[k - 1][1] > start:
-            if hits[k - 1][2].flags & _FIRM or not entry.flags & r.CONCEPT or hits[k - 1][1] > last:
+            if hits[k - 1][2].flags & _FIRM or not entry.flags & roles.CONCEPT or hits[k - 1][1] > last:
                 continue
             k -= 1
         del hits[k:]
@@ -72,30 +72,32 @@ def read_words(words: list[str]) -> tuple[list[Mention], list[Cue]]:
     hits = find_hits(words, lex)
     clauses = Clauses(hits, len(words))
     content = 0
-    for flags in clauses.F:
+    for flags in clauses.bits:
         content |= flags
-    if not content & (r.CONCEPT | r.ANATOMY):
+    if not content & (roles.CONCEPT | roles.ANATOMY):
         return [], []
     cues = clauses.cues()
     mentions: list[Mention] = []
     question = bool(words) and words[-1] == "?"
     for start, end, entry in hits:
-        if entry.flags & r.CONCEPT:
+        if entry.flags & roles.CONCEPT:
             cue = decide(cues, start, end)
             mentions.extend(_mention(concept, start, end, cue, question) for concept in entry.concepts)
-    if content & r.ANATOMY and content & r.PREDICATE:
+    if content & roles.ANATOMY and content & roles.PREDICATE:
         for concept, start, end, state, rule, cue_start, cue_end in statements(clauses, cues, lex):
             mentions.append(Mention(concept, start, end, state, rule, cue_start, cue_end))
-    if content & r.OR and len(mentions) > 1:
+    if content & roles.OR and len(mentions) > 1:
         _alternatives(mentions, clauses)
     mentions.sort(key=_place)
     return mentions, cues
 
 
 def _mention(concept: Concept, start: int, end: int, cue: Cue | None, question: bool) -> Mention:
-    if cue is not None and cue.kind == r.REMOVED and "device" not in concept.options:
+    if cue is not None and cue.kind == roles.REMOVED and "device" not in concept.options:
         cue = None
-    if cue is not None and cue.kind == r.DISEASE_HISTORY:  # a picture that is "known" is there, a diagnosis is history
+    if (
+        cue is not None and cue.kind == roles.DISEASE_HISTORY
+    ):  # a picture that is "known" is there, a diagnosis is history
         options = concept.options
         if "disease" not in options or (cue.rule == "known" and "episode" in options):
             cue = None
@@ -119,17 +121,17 @@ def _alternatives(mentions: list[Mention], clauses: Clauses) -> None:
     for left, right in pairwise(ordered):
         if left.rule != "stated" or right.state is LabelState.ABSENT or left.end > right.start:
             continue
-        between = [i for i, s in enumerate(clauses.S) if left.end <= s < right.start]
+        between = [i for i, s in enumerate(clauses.starts) if left.end <= s < right.start]
         flags = 0
         for i in between:
-            flags |= clauses.F[i]
-        if not flags & r.OR or flags & (r.VERB | r.END | r.EXCEPT | r.AND | r.WITH):
+            flags |= clauses.bits[i]
+        if not flags & roles.OR or flags & (roles.VERB | roles.END | roles.EXCEPT | roles.AND | roles.WITH):
             continue
-        cue = next(i for i in between if clauses.F[i] & r.OR)
+        cue = next(i for i in between if clauses.bits[i] & roles.OR)
         for m in (left, right):
             if m.rule == "stated":
                 m.state, m.rule = LabelState.UNCERTAIN, "alternative"
-                m.cue_start, m.cue_end = clauses.S[cue], clauses.E[cue]
+                m.cue_start, m.cue_end = clauses.starts[cue], clauses.ends[cue]
 
 
 def _place(mention: Mention) -> tuple[int, int]:

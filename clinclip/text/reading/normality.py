@@ -8,12 +8,12 @@ What the pair means for the 14 observations stands in ``lexicon/normality.tsv``.
 from __future__ import annotations
 
 from clinclip.findings import LabelState
-from clinclip.text.reading import roles as r
+from clinclip.text.reading import roles
 from clinclip.text.reading.clauses import Clauses
 from clinclip.text.reading.cues import Cue
 from clinclip.text.reading.lexicon.build import Concept, Lexicon
 
-_LIST = r.AND | r.OR | r.COMMA
+_LIST = roles.AND | roles.OR | roles.COMMA
 #: words without a lexicon entry that may stand between a subject and its predicate
 MAX_GAP = 7
 #: words without an entry that may be a list's last subject: "heart and pulmonary ___ are normal"
@@ -27,108 +27,117 @@ _ABNORMAL = frozenset({"enlarged", "abnormal", "blunted"})
 Statement = tuple[Concept, int, int, LabelState, str, int, int]
 
 
-def _stands_alone(c: Clauses, j: int, limit: int) -> bool:
+def _stands_alone(clauses: Clauses, j: int, limit: int) -> bool:
     """Whether the anatomy is a noun phrase of its own: not "cardiac rhythm", not "heart" in "heart rate"."""
-    following = j + 1 < len(c.F) and c.S[j + 1] == c.E[j]
-    if c.F[j] & r.ADJECTIVE:
-        return following and bool(c.F[j + 1] & _LIST)
-    return following or c.E[j] >= limit
+    following = j + 1 < len(clauses.bits) and clauses.starts[j + 1] == clauses.ends[j]
+    if clauses.bits[j] & roles.ADJECTIVE:
+        return following and bool(clauses.bits[j + 1] & _LIST)
+    return following or clauses.ends[j] >= limit
 
 
-def _forward_subjects(c: Clauses, i: int) -> list[int]:
+def _forward_subjects(clauses: Clauses, i: int) -> list[int]:
     """Subjects behind an adjective: "normal heart, lungs and pleura", "normal size of the heart"."""
     subjects: list[int] = []
-    at, j, n = c.E[i], i + 1, len(c.F)
+    at, j, n = clauses.ends[i], i + 1, len(clauses.bits)
     while j < n:
-        flags = c.F[j]
-        if flags & r.ANATOMY:
-            if c.S[j] - at > (0 if not subjects else 3):
+        flags = clauses.bits[j]
+        if flags & roles.ANATOMY:
+            if clauses.starts[j] - at > (0 if not subjects else 3):
                 break
-            if _stands_alone(c, j, c.size):
+            if _stands_alone(clauses, j, clauses.size):
                 subjects.append(j)
-            at = c.E[j]
+            at = clauses.ends[j]
         elif (
-            flags & (r.MODIFIER | r.THE | r.WITHIN | r.ARTICLE | r.ADVERB)
-            and not flags & r.PREDICATE
-            and c.S[j] - at <= 1
-        ) or (flags & _LIST and subjects and c.S[j] - at <= 2):
-            at = c.E[j]
+            flags & (roles.MODIFIER | roles.THE | roles.WITHIN | roles.ARTICLE | roles.ADVERB)
+            and not flags & roles.PREDICATE
+            and clauses.starts[j] - at <= 1
+        ) or (flags & _LIST and subjects and clauses.starts[j] - at <= 2):
+            at = clauses.ends[j]
         else:
             break
         j += 1
-    if subjects and j < n and c.F[j] & r.COPULA and len(subjects) > 1:
+    if subjects and j < n and clauses.bits[j] & roles.COPULA and len(subjects) > 1:
         # "normal heart, lungs are clear": what has its own verb is not in the list
         last = subjects[-1]
         k = last - 1
-        while k > i and not c.F[k] & r.COMMA:
+        while k > i and not clauses.bits[k] & roles.COMMA:
             k -= 1
         subjects = [s for s in subjects if s < k]
-    elif subjects and j < n and c.F[j] & r.COPULA:
+    elif subjects and j < n and clauses.bits[j] & roles.COPULA:
         subjects = []
     return subjects
 
 
-def _backward_subjects(c: Clauses, i: int) -> tuple[list[int], bool]:
+def _backward_subjects(clauses: Clauses, i: int) -> tuple[list[int], bool]:
     """Subjects before a predicate, and whether a "not" stands between."""
     subjects: list[int] = []
     negated = False
     k = i
-    while k > 0 and c.E[k - 1] == c.S[k] and c.F[k - 1] & (r.NEG_NOT | r.ADVERB):
+    while k > 0 and clauses.ends[k - 1] == clauses.starts[k] and clauses.bits[k - 1] & (roles.NEG_NOT | roles.ADVERB):
         k -= 1
-    shared = k > 0 and c.E[k - 1] == c.S[k] and bool(c.F[k - 1] & (_LIST | r.END))  # "is midline and not widened"
+    shared = (
+        k > 0 and clauses.ends[k - 1] == clauses.starts[k] and bool(clauses.bits[k - 1] & (_LIST | roles.END))
+    )  # "is midline and not widened"
     verb, last = False, i
     j = i - 1
     while j >= 0:
-        flags = c.F[j]
+        flags = clauses.bits[j]
         if subjects:
-            if flags & r.ANATOMY and c.S[subjects[-1]] - c.E[j] <= 3:
-                if _stands_alone(c, j, c.S[i]):
+            if flags & roles.ANATOMY and clauses.starts[subjects[-1]] - clauses.ends[j] <= 3:
+                if _stands_alone(clauses, j, clauses.starts[i]):
                     subjects.append(j)
-            elif not flags & (_LIST | r.THE | r.MODIFIER | r.WITHIN | r.ARTICLE) or flags & r.PREDICATE:
+            elif (
+                not flags & (_LIST | roles.THE | roles.MODIFIER | roles.WITHIN | roles.ARTICLE)
+                or flags & roles.PREDICATE
+            ):
                 break
-        elif flags & r.ANATOMY:
-            if c.S[i] - c.E[j] > MAX_GAP + 4 or (not verb and not shared and c.S[i] - c.E[j] > 2):
+        elif flags & roles.ANATOMY:
+            if clauses.starts[i] - clauses.ends[j] > MAX_GAP + 4 or (
+                not verb and not shared and clauses.starts[i] - clauses.ends[j] > 2
+            ):
                 break
-            if not _stands_alone(c, j, c.S[i]):
+            if not _stands_alone(clauses, j, clauses.starts[i]):
                 break
             subjects.append(j)
-        elif flags & r.NEG_NOT:
+        elif flags & roles.NEG_NOT:
             negated = True
-        elif flags & (r.NEG_PRE | r.EXCEPT):
+        elif flags & (roles.NEG_PRE | roles.EXCEPT):
             break
-        elif flags & (r.CONCEPT | r.PREDICATE | _LIST | r.END):
-            unnamed = flags & _LIST and verb and last == j + 1 and 0 < c.S[last] - c.E[j] <= MAX_UNNAMED
-            if not shared and not unnamed and not (flags & r.PREDICATE and c.E[j] == c.S[i]):
+        elif flags & (roles.CONCEPT | roles.PREDICATE | _LIST | roles.END):
+            unnamed = (
+                flags & _LIST and verb and last == j + 1 and 0 < clauses.starts[last] - clauses.ends[j] <= MAX_UNNAMED
+            )
+            if not shared and not unnamed and not (flags & roles.PREDICATE and clauses.ends[j] == clauses.starts[i]):
                 break
-        elif flags & r.VERB:
+        elif flags & roles.VERB:
             verb, last = True, j
         j -= 1
     return subjects, negated
 
 
-def statements(c: Clauses, cues: list[Cue], lex: Lexicon) -> list[Statement]:
+def statements(clauses: Clauses, cues: list[Cue], lex: Lexicon) -> list[Statement]:
     """What the sentence says about anatomy, as assertions of findings."""
     said: dict[int, dict[str, tuple[int, bool, LabelState | None, str]]] = {}
-    excepted = any(f & r.EXCEPT for f in c.F)
-    for i, flags in enumerate(c.F):
-        if not flags & r.PREDICATE:
+    excepted = any(f & roles.EXCEPT for f in clauses.bits)
+    for i, flags in enumerate(clauses.bits):
+        if not flags & roles.PREDICATE:
             continue
         negated = False
-        subjects = _forward_subjects(c, i)
-        if not subjects or (i > 0 and c.F[i - 1] & r.ANATOMY and c.E[i - 1] == c.S[i]):
-            behind, negated = _backward_subjects(c, i)
+        subjects = _forward_subjects(clauses, i)
+        if not subjects or (i > 0 and clauses.bits[i - 1] & roles.ANATOMY and clauses.ends[i - 1] == clauses.starts[i]):
+            behind, negated = _backward_subjects(clauses, i)
             subjects = behind or subjects
         if not subjects:
             continue
         uncertain: LabelState | None = None
         rule = ""
         for cue in cues:
-            if cue.covers(c.S[i], c.E[i]):
-                if cue.kind & r.NEG_PRE:
+            if cue.covers(clauses.starts[i], clauses.ends[i]):
+                if cue.kind & roles.NEG_PRE:
                     negated = True
                 elif cue.state is LabelState.UNCERTAIN:
                     uncertain, rule = cue.state, cue.rule
-        predicate = c.X[i].predicate or ""
+        predicate = clauses.entries[i].predicate or ""
         for subject in subjects:
             said.setdefault(subject, {}).setdefault(predicate, (i, negated, uncertain, rule))
     results: list[Statement] = []
@@ -137,7 +146,7 @@ def statements(c: Clauses, cues: list[Cue], lex: Lexicon) -> list[Statement]:
             if name not in predicates:
                 continue
             i, negated, uncertain, rule = predicates[name]
-            meanings = lex.normality.get((c.X[subject].group or "", name), ())
+            meanings = lex.normality.get((clauses.entries[subject].group or "", name), ())
             mixed = (
                 name in {"enlarged", "abnormal"}
                 and "normal" in predicates
@@ -156,7 +165,17 @@ def statements(c: Clauses, cues: list[Cue], lex: Lexicon) -> list[Statement]:
                     state, table_rule = LabelState.UNCERTAIN, "normal-to-enlarged"
                 elif uncertain is not None:
                     state, table_rule = uncertain, rule
-                results.append((concept, c.S[subject], c.E[subject], state, table_rule, c.S[i], c.E[i]))
+                results.append(
+                    (
+                        concept,
+                        clauses.starts[subject],
+                        clauses.ends[subject],
+                        state,
+                        table_rule,
+                        clauses.starts[i],
+                        clauses.ends[i],
+                    )
+                )
             if meanings and not negated:
                 break
     return results

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clinclip.findings import LabelState
-from clinclip.text.reading import roles as r
+from clinclip.text.reading import roles
 from clinclip.text.reading.clauses import Clauses
 from clinclip.text.reading.cues import Cue, decide
 from clinclip.text.reading.lexicon.build import Concept, Entry, lexicon
@@ -16,7 +16,7 @@ from clinclip.text.types import Assertion
 _RANK = {LabelState.NOT_MENTIONED: 0, LabelState.ABSENT: 1, LabelState.UNCERTAIN: 2, LabelState.PRESENT: 3}
 _CONCEPT = (Concept("(phrase)", None, (), frozenset()),)
 #: what the first word of a phrase may tell about the statement it begins: "no masses, normal tone"
-_OPENING = r.EXISTING | r.PREDICATE
+_OPENING = roles.EXISTING | roles.PREDICATE
 #: Stands for the phrase's own words, so that no cue is found inside it.
 _MASK = "\x02"
 
@@ -28,9 +28,9 @@ def _clauses(words: list[str], start: int, end: int) -> Clauses:
     for first, last, entry in find_hits(words[start:end], lexicon()):
         if first == 0:
             opening |= entry.flags & _OPENING
-        elif last == end - start and entry.flags & r.CHANGED:
-            opening |= r.EXISTING  # "no fasciculations, tone increased"
-    hits.append((start, end, Entry("(phrase)", r.CONCEPT | opening, _CONCEPT)))
+        elif last == end - start and entry.flags & roles.CHANGED:
+            opening |= roles.EXISTING  # "no fasciculations, tone increased"
+    hits.append((start, end, Entry("(phrase)", roles.CONCEPT | opening, _CONCEPT)))
     hits.sort(key=lambda hit: hit[0])
     return Clauses(hits, len(words))
 
@@ -38,14 +38,14 @@ def _clauses(words: list[str], start: int, end: int) -> Clauses:
 def phrase_cues(words: list[str], start: int, end: int) -> list[Cue]:
     """The cues of a sentence around the words [start, end) of a phrase."""
     # What was removed had been there, and what is known or past is a fact about the patient.
-    ignored = r.REMOVED | r.DISEASE_HISTORY
+    ignored = roles.REMOVED | roles.DISEASE_HISTORY
     return [c for c in _clauses(words, start, end).cues() if not c.kind & ignored]
 
 
 def _state(words: list[str], start: int, end: int) -> tuple[LabelState, str, Cue | None]:
     """State, rule and deciding cue of the words [start, end)."""
     clauses = _clauses(words, start, end)
-    ignored = r.REMOVED | r.DISEASE_HISTORY
+    ignored = roles.REMOVED | roles.DISEASE_HISTORY
     cue = decide([c for c in clauses.cues() if not c.kind & ignored], start, end)
     if cue is None:
         if words[-1] == "?":
@@ -53,7 +53,7 @@ def _state(words: list[str], start: int, end: int) -> tuple[LabelState, str, Cue
         if clauses.beside_versus(start, end):
             return LabelState.UNCERTAIN, "alternative", None
         return LabelState.PRESENT, "stated", None
-    if cue.kind in (r.HISTORY, r.COMPARISON):
+    if cue.kind in (roles.HISTORY, roles.COMPARISON):
         return LabelState.PRESENT, cue.rule, cue
     return cue.state, cue.rule, cue
 
