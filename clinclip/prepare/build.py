@@ -33,7 +33,7 @@ from clinclip.data.manifest import (
 )
 from clinclip.data.splits import assert_disjoint, assign_splits, connected_groups
 from clinclip.draws import stable_hash
-from clinclip.errors import ConfigError, LeakageError, ManifestError
+from clinclip.errors import ConfigError, DataError, LeakageError, ManifestError
 from clinclip.findings import NOT_MENTIONED
 from clinclip.images import CacheOptions, build_cache
 from clinclip.images.cache_entry import Fit, Tier
@@ -52,7 +52,7 @@ class BuildOptions:
     """How to prepare, whatever the data set.
 
     Attributes:
-        policy: at an image that cannot be read, strict stops naming it, skip lists it in the drop report.
+        policy: at an image or a report that cannot be read, strict stops naming it, skip lists it in the drop report.
         image_size: side of the cached images in pixels.
         fit: how a picture becomes a square.
         mode: of decoding.
@@ -175,7 +175,13 @@ def build(source: Source, out: Path, options: BuildOptions, progress: bool = Tru
 
     Returns:
         The manifest, or None for a shard: merge the shards to get one.
+
+    Raises:
+        DataError: policy "strict", and a report cannot be read.
     """
+    if source.faults and options.policy == "strict":
+        more = f" (and {len(source.faults) - 1:,} more reports)" if len(source.faults) > 1 else ""
+        raise DataError(f"{source.faults[0]}{more}. Mend it, or leave such studies out and list them: --policy skip")
     identity = check_out(out, source, options)
     started = time.monotonic()
     if options.part is not None:

@@ -224,9 +224,10 @@ _TITLES: dict[str, str] = {
          "comparisons", "comparison exam", "comparison film", "views", "view", "date", "study", "notification",
          "reference exam", "recommendation", "recommendations"), "technique"),
 }  # fmt: skip
+#: a title on a line of its own, in capitals or capitalised
 _TITLE_LINE = re.compile(
-    r"^[ \t]*(FINDINGS?|IMPRESSIONS?|CONCLUSIONS?|INTERPRETATION|REPORT|HISTORY|INDICATIONS?|TECHNIQUE|COMPARISONS?)"
-    r"[ \t]*$",
+    r"^[ \t]*(FINDINGS?|IMPRESSIONS?|CONCLUSIONS?|INTERPRETATION|REPORT|HISTORY|INDICATIONS?|TECHNIQUE|COMPARISONS?"
+    r"|Findings?|Impressions?|Conclusions?|Interpretation|History|Indications?|Technique|Comparisons?)[ \t]*$",
     re.MULTILINE,
 )
 #: "PA AND LATERAL VIEWS OF THE CHEST:", "CHEST, PORTABLE AP:": a title that names the views opens the reading
@@ -292,6 +293,19 @@ def _is_body(text: str, untitled: bool) -> bool:
     return untitled and len(_ENDS_SENTENCE.findall(text)) > 1
 
 
+def _title_marks(report: str) -> list[tuple[int, int, str]]:
+    """(start of title, start of its text, title) of every known title, in order."""
+    marks: list[tuple[int, int, str]] = []
+    floor = 0
+    for match in _COLON.finditer(report):
+        title = _title_before(report, match.start(), floor)
+        if title is not None:
+            marks.append((title[0], match.end(), title[1]))
+            floor = match.end()
+    marks.extend((m.start(1), m.end(1), m.group(1).lower()) for m in _TITLE_LINE.finditer(report))
+    return sorted(marks)
+
+
 def reading_spans(report: str) -> list[tuple[int, int, str]]:
     """(start, end, role) of the parts of a report of any origin, in order; the titles themselves are left out.
 
@@ -303,17 +317,9 @@ def reading_spans(report: str) -> list[tuple[int, int, str]]:
     """
     if ":" not in report and "\n" not in report:
         return [(0, len(report), "reading")]
-    marks: list[tuple[int, int, str]] = []
-    floor = 0
-    for match in _COLON.finditer(report):
-        title = _title_before(report, match.start(), floor)
-        if title is not None:
-            marks.append((title[0], match.end(), title[1]))
-            floor = match.end()
-    marks.extend((m.start(1), m.end(1), m.group(1).lower()) for m in _TITLE_LINE.finditer(report))
+    marks = _title_marks(report)
     if not marks:
         return [(0, len(report), "reading")]
-    marks.sort()
     spans: list[tuple[int, int, str]] = []
     roles = [_TITLES[title] for _, _, title in marks]
     # only an impression is titled: the body before it is not, and its paragraph may follow a context section
@@ -338,3 +344,50 @@ def reading_spans(report: str) -> list[tuple[int, int, str]]:
     if not any(role == "reading" for _, _, role in spans):  # a preliminary reading counts where there is no final one
         return [(a, b, "reading" if r == "preliminary" else r) for a, b, r in spans]
     return spans
+
+
+#: words of a title -> name of its section, the first that fits; what is left is named by its role
+_NAMES = (
+    ("impression", "impression"), ("imp", "impression"), ("conclusion", "impression"), ("opinion", "impression"),
+    ("interpretation", "impression"), ("addendum", "addendum"), ("history", "history"), ("hx", "history"),
+    ("comparison", "comparison"), ("reference", "comparison"), ("recommendation", "recommendation"),
+    ("notification", "notification"),
+)  # fmt: skip
+#: "FINAL REPORT": what stands above the first title without saying anything
+_HEADING = re.compile(r"(?i:(?:final|preliminary|radiology|chest|x-?rays?|report|\W)*)|[A-Z0-9][^a-z.]*")
+_NAME_OF_ROLE = {"reading": "findings", "preliminary": "wet read", "context": "indication", "technique": "technique"}
+
+
+def titled_sections(report: str) -> dict[str, str]:
+    r"""The sections of a report of any origin: titles in any column and case, with a colon or on a line alone.
+
+    The counterpart of `split_sections` for corpora that are not MIMIC-CXR, with the same names. Several sections of one
+    name are joined. A body without a title is ``findings`` where an impression is titled, else ``last_paragraph``;
+    a report without any title is ``full report``.
+
+    Args:
+        report: with ``\n`` as line ends.
+
+    Returns:
+        Section name -> text without surrounding white space.
+    """
+    marks = _title_marks(report)
+    if not marks:
+        return {"full report": report.strip()}
+    titles = {end: title for _, end, title in marks}
+    names = {end: _section_name(title) for end, title in titles.items()}
+    body = "findings" if "impression" in names.values() else "last_paragraph"
+    found: dict[str, list[str]] = {}
+    for start, end, role in reading_spans(report):
+        text = report[start:end].strip()
+        untitled = body if role == "reading" and not (start == 0 and _HEADING.fullmatch(text)) else "preamble"
+        if text:
+            found.setdefault(names.get(start, untitled), []).append(text)
+    return {name: "\n\n".join(texts) for name, texts in found.items()}
+
+
+def _section_name(title: str) -> str:
+    known = next((name for part, name in _NAMES if title.startswith(part) or f" {part}" in f" {title}"), None)
+    if known is None and "/impression" in title:
+        known = "impression"
+    return known or _NAME_OF_ROLE[_TITLES[title]]

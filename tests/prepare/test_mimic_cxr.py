@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Literal
 
@@ -296,8 +297,54 @@ def test_mixed_grey_level_pipelines_are_warned_of(
 def test_undecodable_report_is_named(tmp_path: Path) -> None:
     tree = write_mimic(tmp_path)
     (tree.reports / f"{tree.studies[2].folder}.txt").write_bytes(b" FINDINGS: \xff\xfe")
-    with pytest.raises(DataError, match=f"s{tree.studies[2].study}"):
-        source(tree.jpg)
+    with pytest.raises(DataError, match=rf"s{tree.studies[2].study}\.txt: the report is not UTF-8.*--policy skip"):
+        prepared(tree.jpg, tmp_path / "m")
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_skip_leaves_unreadable_reports_out_and_lists_them(tmp_path: Path, zipped: bool) -> None:
+    tree = write_mimic(tmp_path)
+    lost = tree.studies[2]
+    report = tree.reports / f"{lost.folder}.txt"
+    report.write_bytes(b" FINDINGS: Caf\xe9.")
+    options: dict = {}
+    if zipped:
+        options["reports"] = tmp_path / "mimic-cxr-reports.zip"
+        with zipfile.ZipFile(options["reports"], "w") as archive:
+            for path in tree.reports.rglob("s*.txt"):
+                archive.write(path, path.relative_to(tree.reports))
+    manifest = prepared(tree.jpg, tmp_path / "m", "skip", **options)
+    assert str(lost.study) not in set(manifest.frame["study_id"])
+    assert manifest.header["drops"]["dropped"]["report unreadable"] == len(lost.dicoms)
+    listed = pd.read_csv(tmp_path / "m" / "drops.csv", dtype=str)
+    row = listed[listed["reason"] == "report unreadable"].iloc[0]
+    assert row["study_id"] == str(lost.study)
+    assert "not UTF-8" in row["detail"]
+
+
+def test_a_member_of_the_zip_that_is_damaged_is_one_report(tmp_path: Path) -> None:
+    tree = write_mimic(tmp_path)
+    where = tmp_path / "mimic-cxr-reports.zip"
+    with zipfile.ZipFile(where, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(tree.reports.rglob("s*.txt")):
+            archive.write(path, path.relative_to(tree.reports))
+        first = archive.infolist()[0]
+    data = bytearray(where.read_bytes())
+    at = first.header_offset + 30 + len(first.filename) + first.compress_size // 2
+    data[at] ^= 0xFF
+    where.write_bytes(data)
+    found = source(tree.jpg, reports=where)
+    assert len(found.faults) == 1
+    assert "the zip is damaged there" in found.faults[0]
+    assert len(found.frame) > 0
+
+
+def test_reports_with_windows_line_ends_are_the_same(tmp_path: Path) -> None:
+    tree = write_mimic(tmp_path)
+    before = source(tree.jpg).frame[["study_id", "findings", "impression", "text"]]
+    for path in tree.reports.rglob("s*.txt"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert source(tree.jpg).frame[["study_id", "findings", "impression", "text"]].equals(before)
 
 
 def test_wrong_folders_say_what_was_found(tree, tmp_path: Path) -> None:

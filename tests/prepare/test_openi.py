@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,5 +57,31 @@ def test_faults(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="CXR2_1_IM-0001-3001"):
         build(source, tmp_path / "m", SMALL, progress=False)
     (base / "ecgen-radiology" / "3.xml").write_text("<eCitation><uId")
-    with pytest.raises(DataError, match=r"3\.xml: not an Open-i report"):
+    with pytest.raises(DataError, match=r"3\.xml: not an Open-i report .*--policy skip"):
+        build(found(base), tmp_path / "m", SMALL, progress=False)
+    (base / "NLMCXR_png" / "CXR2_1_IM-0001-3001.png").write_bytes(
+        (base / "NLMCXR_png" / "CXR1_1_IM-0001-3001.png").read_bytes()
+    )
+    skipped = build(
+        found(base, allow_shared_images=True), tmp_path / "m", replace(SMALL, policy="skip"), progress=False
+    )
+    assert skipped is not None
+    assert skipped.header["drops"]["dropped"]["report unreadable"] == 1
+    assert "CXR3" not in set(skipped.frame["study_id"])
+    for path in (base / "ecgen-radiology").glob("[0-9]*.xml"):
+        path.write_text("<html>")
+    with pytest.raises(DataError, match="none of 4 reports can be read; the first: "):
         found(base)
+
+
+def test_impressions_of_marks_are_no_text_and_files_of_macos_no_reports(tmp_path: Path) -> None:
+    base = write_openi(tmp_path / "openi")
+    (base / "ecgen-radiology" / "._1.xml").write_bytes(b"\0\5\26\7")
+    (base / "NLMCXR_png" / "._CXR1_1_IM-0001-3001.png").write_bytes(b"\0\5\26\7")
+    text = (base / "ecgen-radiology" / "1.xml").read_text()
+    text = re.sub(r'(<AbstractText Label="(?:FINDINGS|IMPRESSION)">)[^<]*', r"\1XXXX. XXXX", text)
+    (base / "ecgen-radiology" / "1.xml").write_text(text)
+    source = found(base)
+    assert not source.faults
+    assert len(source.frame) == 6
+    assert source.drops.counts("dropped") == {"no text": 2}

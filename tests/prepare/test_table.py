@@ -13,7 +13,7 @@ import pytest
 from clinclip.__main__ import main
 from clinclip.commands.prepare import report
 from clinclip.data.manifest import Manifest
-from clinclip.errors import ImageError, LayoutError, LeakageError, TableError
+from clinclip.errors import DataError, ImageError, LayoutError, LeakageError, TableError
 from clinclip.images.cache_entry import CONSTANT
 from clinclip.images.dicom_luts import NONE_LEFT
 from clinclip.prepare.build import BuildOptions, build
@@ -61,6 +61,29 @@ def test_whole_way(tmp_path: Path) -> None:
     again = build(found(tmp_path / "t.csv"), tmp_path / "m2", SMALL, progress=False)
     assert again is not None
     assert again.hash == manifest.hash
+
+
+def test_sections_are_found_by_titles_in_general(tmp_path: Path) -> None:
+    rows = [[f"{i}.png", f"Findings: Left effusion {i}.\r\nImpression: Effusion.", f"p{i}"] for i in range(4)]
+    rows += [["4.png", "FINDINGS: XXXX. IMPRESSION: ___.", "p4"], ["5.png", "nan", "p5"]]
+    frame = found(table(tmp_path, rows), text="findings").frame
+    assert frame["text"].tolist() == [f"Left effusion {i}." for i in range(4)]
+    assert frame["impression"].tolist() == ["Effusion."] * 4
+    assert len(found(tmp_path / "t.csv").frame) == 5  # as a whole, titles are words
+
+
+def test_missing_text_is_never_called_a_missing_image(tmp_path: Path) -> None:
+    rows = [[f"{i}.png", "IMPRESSION: XXXX.", f"p{i}"] for i in range(4)]
+    csv = table(tmp_path, rows)
+    for policy in ("findings", "impression"):
+        with pytest.raises(DataError, match=rf"none of 4 images has a text .*no section of --text {policy}"):
+            found(csv, text=policy)
+    blank = table(tmp_path / "b", [["0.png", "", "p"], ["1.png", "N/A", "q"]])
+    with pytest.raises(DataError, match="none of 2 images has a text .*column 'note' is blank"):
+        found(blank)
+    viewed = table(tmp_path / "v", [["0.png", "Clear.", "p", "LL"], ["1.png", "Clear.", "q", ""]], [*COLUMNS, "view"])
+    with pytest.raises(LayoutError, match=r"--views PA leaves none of 2 images; their views: LL 1, \(blank\) 1"):
+        found(viewed, view_column="view", views="PA")
 
 
 def test_images_that_are_not_as_their_file_says_are_counted(tmp_path: Path) -> None:

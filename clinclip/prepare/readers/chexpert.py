@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from clinclip.data.manifest import TABLE_COLUMNS
-from clinclip.errors import ConfigError, LayoutError, TableError
+from clinclip.errors import ConfigError, DataError, LayoutError, TableError
 from clinclip.findings import FINDINGS, LabelState, column_name
 from clinclip.prepare.readers.chexpert_plus import add_reports
 from clinclip.prepare.readers.csv_tables import STATE_OF_NUMBER, IdColumn, Table, TableFormat, read_table
@@ -335,5 +335,8 @@ def _prompts(source: Source, template: str) -> None:
     texts = [prompt_text([LabelState.from_code(code) for code in row], template) for row in codes]
     source.frame = source.frame.assign(text=texts)
     source.notes.append(f"text made from labels by the template {template!r}: it says no more than the labels")
-    source.keep(source.frame["text"] != "", "no text", f"labels say nothing to --prompts {template}")
+    there = source.frame["text"] != ""
+    if not there.any():
+        raise DataError(f"the labels of none of {len(there):,} images say anything to --prompts {template}")
+    source.keep(there, "no text", f"labels say nothing to --prompts {template}")
     source.count(f"prompts: {template}")

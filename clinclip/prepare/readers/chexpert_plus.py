@@ -81,5 +81,4 @@ def add_reports(source: Source, path: Path, policy: str) -> None:
     with_findings = sum(1 for parts in texts.values() if parts[0])
     source.notes.append(f"CheXpert Plus: {with_findings:,} of {len(texts):,} reports have findings")
     source.count("with a report")
-    source.keep(source.frame["text"] != "", "no text", f"no section of --text {policy}")
-    source.count(f"text: {policy}")
+    source.keep_text(policy)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from clinclip.data.manifest import TABLE_COLUMNS
-from clinclip.errors import ConfigError, LayoutError, TableError
+from clinclip.errors import ConfigError, DataError, LayoutError, TableError
 from clinclip.files import sha256_file
 from clinclip.findings import FINDINGS, NOT_MENTIONED, column_name
 from clinclip.prepare.readers.csv_tables import Table, read_table
@@ -225,8 +225,12 @@ def _add_reports(source: Source, where: Path, policy: str, rules: StudyRules | N
     for study, report in read_reports(where, names, progress):
         if report is None:
             missing.add(study)
+        elif isinstance(report, DataError):
+            source.fault(study, report)
         else:
-            texts[study] = report_parts(report, policy, study, rules)
+            texts[study] = report_parts(report, policy, official=True, study_id=study, rules=rules)
+    if not texts and source.faults:
+        raise DataError(f"none of {len(names):,} reports can be read; the first: {source.faults[0]}")
     if not texts:
         raise LayoutError(
             f"{where}: holds none of the {len(names):,} reports that belong to the images; is it of the same release?"
@@ -237,5 +241,4 @@ def _add_reports(source: Source, where: Path, policy: str, rules: StudyRules | N
     for i, column in enumerate(("findings", "impression", "text")):
         source.frame[column] = [texts[study][i] for study in source.frame["study_id"]]
     source.count("with a report")
-    source.keep(source.frame["text"] != "", "no text", f"no section of --text {policy}")
-    source.count(f"text: {policy}")
+    source.keep_text(policy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,15 +22,21 @@ def report_names(frame: pd.DataFrame) -> dict[str, str]:
     return dict(zip(studies["study_id"], path, strict=True))
 
 
-def _decode(data: bytes, where: str) -> str:
+#: A report, None where there is no such file, or what is wrong with it.
+Report = str | None | DataError
+
+
+def _decode(data: bytes | DataError | None, where: str) -> Report:
+    if not isinstance(data, bytes):
+        return data
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"{where}: the report is not UTF-8 text ({error.reason} at byte {error.start})") from error
+        return DataError(f"{where}: the report is not UTF-8 text ({error.reason} at byte {error.start})")
 
 
-def read_reports(where: Path, names: Mapping[str, str], progress: bool = True) -> Iterator[tuple[str, str | None]]:
-    """Yield (study id, report) in the order of ``names``; None where there is no such file.
+def read_reports(where: Path, names: Mapping[str, str], progress: bool = True) -> Iterator[tuple[str, Report]]:
+    """Yield (study id, report) in the order of ``names``.
 
     Args:
         where: folder or zip.
@@ -37,8 +44,7 @@ def read_reports(where: Path, names: Mapping[str, str], progress: bool = True) -
         progress: show a progress bar.
 
     Raises:
-        LayoutError: the zip is damaged.
-        DataError: a report is not text; names it.
+        LayoutError: the zip is damaged as a whole.
     """
     bar = tqdm(total=len(names), desc="reading reports", unit="report", disable=not progress, leave=False)
     if where.is_file():
@@ -48,25 +54,33 @@ def read_reports(where: Path, names: Mapping[str, str], progress: bool = True) -
                 members = {m[m.find("files/") :]: m for m in archive.namelist() if "files/" in m and m.endswith(".txt")}
                 for study, name in names.items():
                     bar.update()
-                    data = archive.read(members[name]) if name in members else None
-                    yield study, None if data is None else _decode(data, f"{where}:{name}")
+                    yield study, _decode(_member(archive, members.get(name), where), f"{where}:{name}")
         except (zipfile.BadZipFile, EOFError) as error:
             raise LayoutError(f"{where}: the zip is damaged or cut off ({error}); download it again") from error
         finally:
             bar.close()
         return
 
-    def load(name: str) -> bytes | None:
+    def load(name: str) -> bytes | DataError | None:
         try:
             return (where / name).read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise DataError(f"{where / name}: cannot read the report: {error.strerror or error}") from error
+            return DataError(f"{where / name}: cannot read the report: {error.strerror or error}")
 
     # one file a report, often on a network file system: waiting is what threads are for
     with ThreadPoolExecutor(16) as pool:
         for (study, name), data in zip(names.items(), pool.map(load, names.values(), chunksize=64), strict=True):
             bar.update()
-            yield study, None if data is None else _decode(data, str(where / name))
+            yield study, _decode(data, str(where / name))
     bar.close()
+
+
+def _member(archive: zipfile.ZipFile, name: str | None, where: Path) -> bytes | DataError | None:
+    if name is None:
+        return None
+    try:
+        return archive.read(name)
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, zlib.error) as error:
+        return DataError(f"{where}:{name}: cannot read the report: the zip is damaged there ({error})")

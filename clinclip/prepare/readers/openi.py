@@ -60,7 +60,7 @@ def read(options: OpeniOptions, progress: bool = True) -> Source:
 
     Raises:
         LayoutError: images or reports are missing.
-        DataError: a report is not XML, or not of this collection; names it.
+        DataError: no report is XML of this collection.
     """
     images, reports = options.images, options.reports
     policy, fractions = options.policy(), options.fractions()
@@ -70,12 +70,20 @@ def read(options: OpeniOptions, progress: bool = True) -> Source:
         folder = _folder_of(beside, "[0-9]*.xml", "reports", "--images")
     else:
         folder = _folder_of(reports, "[0-9]*.xml", "reports", "--reports")
-    paths = sorted(folder.glob("*.xml"), key=lambda p: (len(p.stem), p.stem))
-    rows, without = [], 0
+    # macOS leaves "._1.xml" beside "1.xml"
+    paths = [path for path in folder.glob("*.xml") if not path.name.startswith(".")]
+    paths.sort(key=lambda p: (len(p.stem), p.stem))
+    rows, without, faults = [], 0, {}
     for path in tqdm(paths, desc="reading reports", unit="report", disable=not progress, leave=False):
-        found = _report(path, policy)
+        try:
+            found = _report(path, policy)
+        except DataError as error:
+            faults[path.stem] = error
+            continue
         without += not found
         rows += found
+    if not rows and faults:
+        raise DataError(f"none of {len(paths):,} reports can be read; the first: {next(iter(faults.values()))}")
     if not rows:
         raise LayoutError(f"{folder}: {len(paths)} reports name no image; is it NLMCXR_reports? Download {DOWNLOAD}")
     frame = pd.DataFrame(rows)
@@ -90,6 +98,8 @@ def read(options: OpeniOptions, progress: bool = True) -> Source:
         refuse_shared_images=not options.allow_shared_images,
         layout={"images": str(root), "reports": str(folder)},
     )
+    for study, error in faults.items():
+        source.fault(f"CXR{study}", error)
     if len(paths) != KNOWN_REPORTS:
         source.notes.append(f"{len(paths):,} reports; the collection has {KNOWN_REPORTS:,}")
     if without:
@@ -102,8 +112,7 @@ def read(options: OpeniOptions, progress: bool = True) -> Source:
         )
     if missing:
         source.notes.append(f"{missing:,} images that the reports name are not there")
-    source.keep(source.frame["text"] != "", "no text", f"no section of --text {policy}")
-    source.count(f"text: {policy}")
+    source.keep_text(policy)
     return source
 
 

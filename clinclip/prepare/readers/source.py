@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from clinclip.data.splits import FRACTIONS, check_fractions
 from clinclip.data.views import parse_views
-from clinclip.errors import ConfigError, LayoutError
+from clinclip.errors import ConfigError, DataError, LayoutError
 from clinclip.prepare.drops import DropReport
 from clinclip.prepare.readers.report_text import check_policy
 
@@ -84,6 +84,7 @@ class Source:
         counts: images, studies and patients after each step.
         notes: deviations that were accepted, in words.
         drops: what was left out so far.
+        faults: what is wrong with the reports that cannot be read; their studies are left out, or stop a strict run.
         has_text: False when there is nothing to read.
         fractions: shares of train, validate and test, used where the data set has no split of its own.
         refuse_shared_images: refuse byte-identical images in different splits instead of reporting them.
@@ -97,6 +98,7 @@ class Source:
     counts: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     drops: DropReport = field(default_factory=DropReport)
+    faults: list[str] = field(default_factory=list)
     has_text: bool = True
     fractions: tuple[float, float, float] = FRACTIONS
     refuse_shared_images: bool = False
@@ -120,12 +122,49 @@ class Source:
             self.frame = self.frame[mask].reset_index(drop=True)
 
     def keep_views(self, spec: str) -> None:
-        """Apply a view policy; what it leaves out is in the drop report."""
+        """Apply a view policy; what it leaves out is in the drop report.
+
+        Raises:
+            LayoutError: it leaves nothing; names the views that are there.
+        """
         views = parse_views(spec)
         if views is not None:
             view = self.frame["view"].str.upper()
-            self.keep(view.isin(views), "view", f"not in --views {spec}")
+            mask = view.isin(views)
+            if not mask.any():
+                there = ", ".join(f"{name or '(blank)'} {count:,}" for name, count in view.value_counts().items())
+                raise LayoutError(f"--views {spec} leaves none of {len(view):,} images; their views: {there or 'none'}")
+            self.keep(mask, "view", f"not in --views {spec}")
         self.count(f"views: {spec}")
+
+    def keep_text(self, policy: str, missing: str = "") -> None:
+        """Drop the rows whose text is empty.
+
+        Args:
+            policy: a canonical text policy, for messages.
+            missing: why a text may be empty; by default because the policy finds no section.
+
+        Raises:
+            DataError: no row is left.
+        """
+        why = missing or f"blank, or no section of --text {policy}"
+        there = self.frame["text"] != ""
+        if not there.any():
+            raise DataError(
+                f"{self.dataset}: none of {len(there):,} images has a text ({why}; de-identification marks are no "
+                "text). Choose another --text: report takes a report as it is"
+            )
+        self.keep(there, "no text", why)
+        self.count(f"text: {policy}")
+
+    def fault(self, study_id: str, error: DataError) -> None:
+        """Record a report that cannot be read, and leave its study out."""
+        self.faults.append(str(error))
+        mine = self.frame["study_id"] == study_id if len(self.frame) else None
+        if mine is not None and mine.any():
+            self.keep(~mine, "report unreadable", str(error))
+        else:
+            self.drops.drop_image("", study_id, "report unreadable", str(error))
 
     def keep_downloaded(self, progress: bool = True) -> None:
         """Leave out studies whose folder is not there (a partial download).

@@ -97,6 +97,7 @@ def read(options: TableOptions, progress: bool = True) -> Source:
     Raises:
         TableError: names file, column and line of what is wrong.
         LayoutError: no image is where the table says.
+        DataError: no row has a text.
     """
     csv, dataset = options.csv, options.name or options.csv.stem
     policy, fractions = options.policy(), options.fractions()
@@ -160,8 +161,7 @@ def read(options: TableOptions, progress: bool = True) -> Source:
         assert_disjoint(source.frame.assign(dataset=dataset), str(csv))
     source.keep_views(options.views)
     if options.text_column is not None:
-        source.keep(source.frame["text"] != "", "no text", f"blank, or no section of --text {policy}")
-        source.count("with text")
+        source.keep_text(policy, "" if policy != WHOLE else f"column {options.text_column!r} is blank")
     if not any((root / path).exists() for path in source.frame["image_path"]):
         raise LayoutError(
             f"none of the {len(frame)} images of column {options.image_column!r} exists below {root}; give the folder "
