@@ -79,7 +79,7 @@ def test_missing_text_is_never_called_a_missing_image(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=rf"none of 4 images has a text .*no section of --text {policy}"):
             found(csv, text=policy)
     blank = table(tmp_path / "b", [["0.png", "", "p"], ["1.png", "N/A", "q"]])
-    with pytest.raises(DataError, match="none of 2 images has a text .*column 'note' is blank"):
+    with pytest.raises(DataError, match=r"none of 2 images has a text .*column 'note' is blank"):
         found(blank)
     viewed = table(tmp_path / "v", [["0.png", "Clear.", "p", "LL"], ["1.png", "Clear.", "q", ""]], [*COLUMNS, "view"])
     with pytest.raises(LayoutError, match=r"--views PA leaves none of 2 images; their views: LL 1, \(blank\) 1"):
