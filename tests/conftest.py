@@ -7,6 +7,22 @@ from pathlib import Path
 import pytest
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was left out on purpose, so that green does not look like everything."""
+    if config.option.markexpr == "not slow":
+        terminalreporter.write_line(
+            f"Left out: the tests marked slow, {', '.join(_slow())}. They run by: make test-slow"
+        )
+
+
+def _slow() -> list[str]:
+    """Files with tests that are marked slow."""
+    here = Path(__file__).parent
+    return sorted(
+        str(p.relative_to(here.parent)) for p in here.rglob("test_*.py") if "\n@pytest.mark.slow\n" in p.read_text()
+    )
+
+
 def prepare(base: Path, out: Path, count: int = 24, views: str = "all", size: int = 40) -> Path:
     """A MIMIC-CXR tree with two images a study, prepared."""
     from clinclip.prepare.build import BuildOptions, build

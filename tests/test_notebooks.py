@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,13 +12,6 @@ import pytest
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 SOURCES = sorted(NOTEBOOKS.glob("*.py"))
-
-
-def code_cells(source: str) -> list[str]:
-    """The code cells of a percent-format script."""
-    cells = re.split(r"^# %%", source, flags=re.MULTILINE)[1:]
-    bodies = [cell.partition("\n") for cell in cells]
-    return [body.strip() for head, _, body in bodies if "[markdown]" not in head]
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
@@ -37,10 +29,15 @@ def test_notebook_runs(source: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
 def test_ipynb_is_generated_from_the_source_and_holds_no_output(source: Path) -> None:
-    notebook = json.loads(source.with_suffix(".ipynb").read_text())
-    cells = [c for c in notebook["cells"] if c["cell_type"] == "code"]
-    assert ["".join(c["source"]).strip() for c in cells] == code_cells(source.read_text())
-    assert all(not c["outputs"] for c in cells)
+    import jupytext
+
+    made = jupytext.read(source)
+    found = json.loads(source.with_suffix(".ipynb").read_text())
+    cells = [(cell["cell_type"], "".join(cell["source"])) for cell in found["cells"]]
+    assert cells == [(cell.cell_type, cell.source) for cell in made.cells], (
+        f"jupytext --to ipynb notebooks/{source.name}"
+    )
+    assert not any(cell.get("outputs") for cell in found["cells"])
 
 
 def test_there_are_notebooks() -> None:

@@ -82,7 +82,7 @@ class _Pictures:
 
 
 def test_two_workers_differ_from_each_other_and_agree_with_none():
-    torch = pytest.importorskip("torch")
+    import torch
 
     def load(workers: int) -> np.ndarray:
         loader = torch.utils.data.DataLoader(_Pictures(ImageTransform(64, train=True)), 2, num_workers=workers)
