@@ -110,6 +110,8 @@ def as_text(result: Result) -> str:
     lines = [f"{result.task.title}: {result.protocol.name} (hash {result.protocol_hash})"]
     for m in result.models:
         lines.append(f"  {m.name} ({m.sha256[:12]}), exposure: {m.exposure.status}")
+        if m.unlike:
+            lines.append(f"    prepared otherwise than its training data: {'; '.join(m.unlike)}")
         for headline in m.outcome.headlines:
             style = m.style(headline)
             text = interval_text(m.cell(headline), style)

@@ -77,6 +77,7 @@ class ModelOutcome:
         train: identity of its training data (manifest hashes, clinclip version).
         exposure: overlap with the test data.
         outcome: what was measured.
+        unlike: how the test data were prepared otherwise than its training data, one clause each; also in the notes.
     """
 
     name: str
@@ -85,6 +86,7 @@ class ModelOutcome:
     train: dict[str, Any]
     exposure: Exposure
     outcome: Outcome
+    unlike: tuple[str, ...] = ()
 
     @property
     def tables(self) -> tuple[Table, ...]:

@@ -114,19 +114,14 @@ def evaluate(
     opened = manifest if isinstance(manifest, Manifest) else Manifest.load(Path(manifest))
     chosen = make_task(kind, opened, protocol, **options)
     loaded = [_load(m, device, model_factory) for m in (model, compare) if m is not None]
-    for m in loaded:
-        found = m.check_preprocessing(opened, allow_preprocessing_difference)
-        if found:
-            chosen.notes.append(
-                f"Prepared otherwise than the training data of {Path(m.path).name}: {'; '.join(found)}."
-            )
+    unlike = [m.check_preprocessing(opened, allow_preprocessing_difference) for m in loaded]
     exposures = [exposure(chosen, m) for m in loaded]
     for found, m in zip(exposures, loaded, strict=True):
         if found.status != "clean":
             _LOG.warning("%s: exposure %s. %s", m.path, found.status, " ".join(found.reasons))
         found.enforce(allow_exposure)
     models = []
-    for m, found in zip(loaded, exposures, strict=True):
+    for m, found, other in zip(loaded, exposures, unlike, strict=True):
         embed = Embedder(m, batch_size, device, progress, work)
         models.append(
             ModelOutcome(
@@ -136,8 +131,11 @@ def evaluate(
                 train={k: v for k, v in m.provenance.items() if k != "patients"},
                 exposure=found,
                 outcome=chosen.run(embed, 0 if models else examples),
+                unlike=other,
             )
         )
+        if other:
+            chosen.notes.append(f"Prepared otherwise than the training data of {models[-1].name}: {'; '.join(other)}.")
     measured = [m.outcome.measured for m in models]
     return Result(
         task=kind,

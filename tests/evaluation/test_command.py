@@ -269,3 +269,24 @@ def test_embed_with_a_local_encoder(place: Path) -> None:
 
     got = read_frozen_text(out, np.array([text_hash(t) for t in texts]))
     np.testing.assert_allclose(got, want, atol=1e-4)
+
+
+def test_another_preparation_stops_the_run_or_stands_beside_the_numbers(place: Path, tmp_path: Path, capsys) -> None:
+    loaded = load(place / "a", device="cpu")
+    trained = replace(loaded, preprocessing=replace(loaded.preprocessing, fit="crop", stored_size=20))
+    save_model(trained, place / "cropped", with_patients=True)
+    code, _ = run(place, "retrieval", checkpoint="cropped", out=str(tmp_path / "none"))
+    assert code != 0
+    assert "fit 'crop' in training, 'pad' here (--fit)" in capsys.readouterr().err
+    assert not (tmp_path / "none" / "results.json").exists()
+    out = tmp_path / "allowed"
+    code, results = run(place, "retrieval", "--allow-preprocessing-difference", checkpoint="cropped", out=str(out))
+    assert code == 0
+    said = "Prepared otherwise than the training data of cropped: fit 'crop' in training, 'pad' here (--fit)."
+    assert "  prepared otherwise than its training data: fit 'crop' in training" in capsys.readouterr().out
+    assert said in results["notes"]
+    assert said in (out / "results.md").read_text()
+    # a larger stored side alone is no difference
+    larger = replace(loaded, preprocessing=replace(loaded.preprocessing, stored_size=20))
+    save_model(larger, place / "larger", with_patients=True)
+    assert run(place, "retrieval", checkpoint="larger", out=str(tmp_path / "larger"))[0] == 0
