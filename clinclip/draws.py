@@ -54,6 +54,23 @@ def words(
         return _mix(state + _GOLDEN)
 
 
+def keyed_words(keys: np.ndarray | Sequence[Sequence[int]], count: int) -> np.ndarray:
+    """Random words by keys of any length, such as (seed, epoch, sample).
+
+    Args:
+        keys: whole numbers (n, k), one key a row.
+        count: words per key.
+
+    Returns:
+        uint64 (n, count).
+    """
+    columns = np.atleast_2d(np.asarray(keys)).astype(np.int64).view(np.uint64)
+    state = np.full(len(columns), 0x6A09E667F3BCC909, np.uint64)
+    for column in columns.T:
+        state = _mix((state ^ column) + _GOLDEN)
+    return _mix(state[:, None] + np.arange(2, count + 2, dtype=np.uint64) * _GOLDEN)
+
+
 def uniform(seed: int, epoch: int, purpose: int, samples: np.ndarray) -> np.ndarray:
     """A number in [0, 1) for every sample: float64, the shape of ``samples``."""
     return (words(seed, epoch, purpose, samples) >> np.uint64(11)) * 2.0**-53

@@ -12,6 +12,13 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 
 
+def available_cores() -> int:
+    """Cores that this process may use: a SLURM job's share, not the whole machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @contextmanager
 def worker_pool(workers: int, method: str = "spawn") -> Iterator[ProcessPoolExecutor]:
     """A process pool; on leaving, also by an exception, work not begun is dropped and the workers end.

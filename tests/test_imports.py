@@ -36,6 +36,7 @@ HOMES = {
     "torch.distributed": {"distributed.py"},
     "jsonargparse": {"cli.py", "commands/options.py"},
     "docstring_parser": {"commands/options.py"},
+    "filelock": {"images/cache_build.py", "images/cache_pool.py"},
     "matplotlib": {"evaluation/figures.py", "commands/inspect_html.py", "training/callbacks/figures.py"},
     "sklearn": set(),
     "open_clip": set(),

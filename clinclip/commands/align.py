@@ -41,7 +41,6 @@ def main(argv: list[str]) -> int:
     """Run the command."""
     args = parser().parse_args(argv)
     import json
-    import os
     from dataclasses import asdict
 
     from tqdm import tqdm
@@ -49,6 +48,7 @@ def main(argv: list[str]) -> int:
     from clinclip.data.manifest import Manifest
     from clinclip.draws import Draws
     from clinclip.errors import ConfigError, DataError
+    from clinclip.files import write_text
     from clinclip.text import RULESET_VERSION
     from clinclip.text.editing.alignment import AlignItem, make_item
 
@@ -80,7 +80,6 @@ def main(argv: list[str]) -> int:
     total = sum(chosen.values())
     if not total:
         raise DataError(f"{args.manifest}: no image of split {args.split!r} gives an item: {_listing(dropped)}")
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     summary = {
         "manifest": manifest.hash,
         "ruleset": RULESET_VERSION,
@@ -92,9 +91,7 @@ def main(argv: list[str]) -> int:
         "dropped": dict(dropped.most_common()),
     }
     for path, value in ((args.out, content), (args.out.with_suffix(".summary.json"), summary)):
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
     images = total + sum(dropped.values())
     print(f"{args.out}: {total} items from {images} images of split {args.split} (manifest {manifest.hash[:12]})")
     print(f"chosen: {_listing(chosen)}")

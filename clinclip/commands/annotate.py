@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -44,6 +43,7 @@ def main(argv: list[str]) -> int:
 
     from clinclip.data.manifest import Manifest
     from clinclip.errors import ConfigError
+    from clinclip.files import write_text
     from clinclip.graph.runner import RadGraphWorker, annotate_texts, text_key
 
     if args.backend == "radgraph" and not args.python:
@@ -75,9 +75,7 @@ def main(argv: list[str]) -> int:
             studies["dataset"], studies["study_id"], studies["split"], studies["text"], strict=True
         )
     }
-    temporary = args.out.with_name(f".{args.out.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    temporary.replace(args.out)
+    write_text(args.out, json.dumps(content, ensure_ascii=False))
     entities = sum(len(r["entities"]) for r in content.values())
     empty = sum(not r["entities"] for r in content.values())
     print(f"{args.out}: {len(content)} studies, {entities} entities, {empty} studies without any, by {name}")

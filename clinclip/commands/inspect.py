@@ -120,7 +120,7 @@ def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     from clinclip.commands.inspect_html import page
     from clinclip.data.manifest import Manifest
-    from clinclip.files import write_atomically
+    from clinclip.files import write_text
     from clinclip.prepare.summary import summarise
 
     manifest = Manifest.load(args.manifest)
@@ -130,6 +130,6 @@ def main(argv: list[str]) -> int:
         print("", *against(manifest, args.against), sep="\n")
     out = args.out or args.manifest / "inspect.html"
     html = page(summary, contact_sheet(manifest) if args.show_patients else ())
-    write_atomically(out, lambda path: path.write_text(html, encoding="utf-8"))
+    write_text(out, html)
     print(f"\npage: {out}" + (" (shows patients: do not pass it on)" if args.show_patients else ""))
     return 0

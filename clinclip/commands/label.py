@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -110,16 +109,16 @@ def _run(args: argparse.Namespace) -> Counter[str]:
     from tqdm import tqdm
 
     from clinclip.errors import TableError
+    from clinclip.files import replacing
     from clinclip.findings import FINDINGS
 
     columns = list(dict.fromkeys([args.text_column, *args.keep]))
     _columns(args.csv, columns)
     counts: Counter[str] = Counter(rows=0, empty=0, **dict.fromkeys(FINDINGS, 0))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    partial = args.out.with_name(f".{args.out.name}.{os.getpid()}.partial")
     opener = gzip.open if args.out.suffix == ".gz" else open
     try:
         with (
+            replacing(args.out) as partial,
             _open(args.csv) as (stream, raw),
             opener(partial, "wt", encoding="utf-8", newline="") as out,  # type: ignore[operator]
             tqdm(
@@ -143,11 +142,8 @@ def _run(args: argparse.Namespace) -> Counter[str]:
                 bar.set_postfix(reports=counts["rows"], refresh=False)
             if header:
                 pd.DataFrame(columns=[*args.keep, *FINDINGS]).to_csv(out, index=False)
-        os.replace(partial, args.out)
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+    except (pd.errors.ParserError, UnicodeDecodeError, EOFError) as error:
         raise TableError(f"--csv {args.csv}, after row {counts['rows']}: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return counts
 
 

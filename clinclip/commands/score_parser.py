@@ -34,6 +34,7 @@ def main(argv: list[str]) -> int:
     import json
 
     from clinclip.errors import ReportTextError
+    from clinclip.files import write_text
     from clinclip.graph.builder import build_graph
     from clinclip.graph.radgraph import read_radgraph
     from clinclip.graph.score import score_parser
@@ -57,7 +58,7 @@ def main(argv: list[str]) -> int:
     score = score_parser((d.text, d.graph, graphs[key]) for key, d in gold.items())
     print(report(score, lost))
     if args.json:
-        args.json.write_text(json.dumps(to_dict(score), indent=2) + "\n", encoding="utf-8")
+        write_text(args.json, json.dumps(to_dict(score), indent=2) + "\n")
     return 0
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 
 from clinclip.data.splits import SPLITS, assert_disjoint
 from clinclip.errors import ManifestError
-from clinclip.files import compact_json, sha256_file, write_atomically
+from clinclip.files import compact_json, sha256_file, write_atomically, write_text
 from clinclip.findings import CODE_STATE, FINDINGS, NOT_MENTIONED, column_name
 
 if TYPE_CHECKING:
@@ -217,5 +217,5 @@ def save(path: Path, frame: pd.DataFrame, header: dict[str, Any], identity: obje
         "files": {PARQUET: sha256_file(path / PARQUET)},
     }
     text = json.dumps(header, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(path / HEADER, lambda p: p.write_text(text, encoding="utf-8"))
+    write_text(path / HEADER, text)
     return Manifest(path, header)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from clinclip.errors import ReportTextError
+from clinclip.files import write_text
 from clinclip.graph.schema import ENTITY_LABELS, RELATION_LABELS, Entity, Relation, ReportGraph
 from clinclip.graph.tokens import align_tokens, covering_tokens, tokenize
 
@@ -189,7 +190,4 @@ def to_record(text: str, graph: ReportGraph, data_source: str = "clinclip") -> d
 def write_radgraph(path: str | os.PathLike[str], documents: Mapping[str, tuple[str, ReportGraph]]) -> None:
     """Write ``{key: (text, graph)}`` as a RadGraph file, atomically."""
     content = {key: to_record(text, graph) for key, (text, graph) in documents.items()}
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    temporary.replace(target)
+    write_text(Path(path), json.dumps(content, ensure_ascii=False))

@@ -14,24 +14,27 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
+from filelock import FileLock
+
 from clinclip.errors import CacheError, ConfigError, ImageDecodeError, ImageError
 from clinclip.images.cache_entry import CacheOptions, source_facts
 from clinclip.images.cache_files import (
     CONTENTS,
+    Block,
     Entry,
-    Shard,
+    block_name,
     damaged,
     difference,
     index_of,
     read_blobs,
     read_contents,
     read_index,
-    shard_name,
     sweep,
+    write_block,
     write_contents,
-    write_shard,
 )
-from clinclip.images.cache_pool import HelperPool, ShardLock, available_cores
+from clinclip.images.cache_pool import HelperPool, lock_block
+from clinclip.workers import available_cores
 
 Policy = Literal["strict", "skip"]
 
@@ -59,12 +62,12 @@ class CacheReport:
 
 @dataclass
 class _Job:
-    """A shard that this process is building."""
+    """A block that this process is building."""
 
     path: Path
     items: Sequence[tuple[str, Path]]
-    lock: ShardLock
-    shard: Shard
+    lock: FileLock
+    block: Block
     todo: list[int]
     futures: list[Future[tuple[dict[str, Any], bytes]]] = field(default_factory=list)
 
@@ -81,9 +84,9 @@ def build_cache(
 ) -> CacheReport:
     """Build a cache, or continue, repair or extend one.
 
-    Finished shards are kept: a killed build loses at most the shards in progress. Images that failed before are tried
+    Finished blocks are kept: a killed build loses at most the blocks in progress. Images that failed before are tried
     again, images whose source file has changed since are read again. Several processes, on several machines sharing the
-    folder, may run the same call at once and divide the shards among them.
+    folder, may run the same call at once and divide the blocks among them.
 
     Args:
         directory: Where the cache lies or shall lie.
@@ -116,21 +119,21 @@ def build_cache(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CacheError(f"cannot create the image cache folder {folder}: {error.strerror}") from error
-    step = options.shard_images
+    step = options.block_images
     parts = [items[at : at + step] for at in range(0, len(items), step)]
-    paths = [folder / shard_name(n, options.hash(), [key for key, _ in part]) for n, part in enumerate(parts)]
+    paths = [folder / block_name(n, options.hash(), [key for key, _ in part]) for n, part in enumerate(parts)]
     _check_space(folder, options, sum(len(part) for part, path in zip(parts, paths, strict=True) if not path.exists()))
     with (
         HelperPool(workers or available_cores(), options) as pool,
         _progress_bar(len(items), progress) as advance,
     ):
         built = _Builder(options, policy, pool, advance, verify).run(list(zip(paths, parts, strict=True)))
-    shards = [(path, index_of(path)) for path in paths]
-    entries = [entry for _, shard in shards for entry in shard.entries]
+    blocks = [(path, index_of(path)) for path in paths]
+    entries = [entry for _, block in blocks for entry in block.entries]
     failed = [(entry.key, entry.reason) for entry in entries if entry.reason is not None]
     if failed and policy == "strict":  # found by another builder of the same folder
         raise ImageDecodeError(dict(items)[failed[0][0]], failed[0][1])
-    write_contents(folder, asdict(options), options.hash(), shards)
+    write_contents(folder, asdict(options), options.hash(), blocks)
     sweep(folder, {path.name for path in paths})
     return CacheReport(folder, len(items), built, len(items) - built, failed, entries)
 
@@ -151,9 +154,9 @@ class _Builder:
         self.built = 0
         self.running: deque[_Job] = deque()
 
-    def run(self, shards: list[tuple[Path, Sequence[tuple[str, Path]]]]) -> int:
-        """Bring every shard to completion, whoever builds it. Returns how many images this process read."""
-        waiting = deque(shards)
+    def run(self, blocks: list[tuple[Path, Sequence[tuple[str, Path]]]]) -> int:
+        """Bring every block to completion, whoever builds it. Returns how many images this process read."""
+        waiting = deque(blocks)
         try:
             while waiting or self.running:
                 left = len(waiting)
@@ -161,14 +164,14 @@ class _Builder:
                     if self._busy():
                         break
                     path, items = waiting.popleft()
-                    lock = ShardLock.acquire(path)
+                    lock = lock_block(path)
                     if lock is None:
                         waiting.append((path, items))
                     else:
                         self._start(path, items, lock)
                 if self.running:
                     self._finish(self.running.popleft())
-                elif waiting and len(waiting) == left:  # every shard that is left is another builder's
+                elif waiting and len(waiting) == left:  # every block that is left is another builder's
                     time.sleep(0.1)
         finally:
             for job in self.running:
@@ -181,32 +184,33 @@ class _Builder:
         pending = sum(not future.done() for job in self.running for future in job.futures)
         return len(self.running) >= 8 or pending >= 4 * self.pool.size
 
-    def _start(self, path: Path, items: Sequence[tuple[str, Path]], lock: ShardLock) -> None:
-        for leftover in path.parent.glob(f".{path.name}.*.tmp"):  # of a builder that was killed; we hold the lock
+    def _start(self, path: Path, items: Sequence[tuple[str, Path]], lock: FileLock) -> None:
+        # of a builder that was killed; we hold the lock
+        for leftover in path.parent.glob(f".{path.name}.*{path.suffix}"):
             leftover.unlink(missing_ok=True)
-        shard = read_index(path)
-        if shard is None or [entry.key for entry in shard.entries] != [key for key, _ in items]:
-            shard = Shard(self.options.hash(), [Entry(key) for key, _ in items])
+        block = read_index(path)
+        if block is None or [entry.key for entry in block.entries] != [key for key, _ in items]:
+            block = Block(self.options.hash(), [Entry(key) for key, _ in items])
             todo = list(range(len(items)))
         else:
-            todo = self._outdated(path, shard, items)
+            todo = self._outdated(path, block, items)
         self.advance(len(items) - len(todo))
         if not todo:
             lock.release()
             return
-        job = _Job(path, items, lock, shard, todo)
+        job = _Job(path, items, lock, block, todo)
         if len(todo) < len(items):
-            shard.blobs = list(read_blobs(path, shard))
+            block.blobs = list(read_blobs(path, block))
         else:
-            shard.blobs = [b""] * len(items)
+            block.blobs = [b""] * len(items)
         job.futures = [self.pool.submit(items[row][1]) for row in todo]
         self.running.append(job)
 
-    def _outdated(self, path: Path, shard: Shard, items: Sequence[tuple[str, Path]]) -> list[int]:
+    def _outdated(self, path: Path, block: Block, items: Sequence[tuple[str, Path]]) -> list[int]:
         """Rows to read again: failed before this run began, changed at the source, or (on demand) damaged."""
         fresh = path.stat().st_mtime_ns >= self.started_ns
-        rows: set[int] = set(damaged(path, shard)) if self.verify and not fresh else set()
-        for row, (entry, (_, source)) in enumerate(zip(shard.entries, items, strict=True)):
+        rows: set[int] = set(damaged(path, block)) if self.verify and not fresh else set()
+        for row, (entry, (_, source)) in enumerate(zip(block.entries, items, strict=True)):
             if entry.reason is not None:
                 if not fresh:
                     rows.add(row)
@@ -225,16 +229,16 @@ class _Builder:
             for row, future in zip(job.todo, job.futures, strict=True):
                 key = job.items[row][0]
                 try:
-                    facts, job.shard.blobs[row] = future.result()
-                    job.shard.entries[row] = Entry(key, **facts)
+                    facts, job.block.blobs[row] = future.result()
+                    job.block.entries[row] = Entry(key, **facts)
                 except ImageError as error:
                     if self.policy == "strict":
                         raise
-                    job.shard.entries[row] = Entry(key, reason=error.reason)
-                    job.shard.blobs[row] = blank
+                    job.block.entries[row] = Entry(key, reason=error.reason)
+                    job.block.blobs[row] = blank
                 self.built += 1
                 self.advance(1)
-            write_shard(job.path, job.shard)
+            write_block(job.path, job.block)
         except BaseException:
             for future in job.futures:
                 future.cancel()

@@ -76,8 +76,8 @@ class CacheOptions:
         return cls(**{name: value for name, value in values.items() if name in known})
 
     @property
-    def shard_images(self) -> int:
-        """Images in a full shard: at most 256, and about 64 MB."""
+    def block_images(self) -> int:
+        """Images in a full block: at most 256, and about 64 MB."""
         return max(16, min(256, 2**26 // self.size**2))
 
 

@@ -1,8 +1,8 @@
-"""Files of an image cache: shards of pixels with their index in one file, and the table of contents.
+"""Files of an image cache: blocks of pixels with their index in one file, and the table of contents.
 
-A shard holds pixel data first (so that it can be memory-mapped from offset 0), then its index as JSON, then a trailer
+A block holds pixel data first (so that it can be memory-mapped from offset 0), then its index as JSON, then a trailer
 of fixed length: byte length of the index, CRC-32 of the index, magic. One file means that pixels and checksums can only
-ever change together, by one ``os.replace``. Its name carries a digest of the options and of the keys it holds: a shard
+ever change together, by one renaming. Its name carries a digest of the options and of the keys it holds: a block
 built for other options or items has another name, so that a stale hit is impossible.
 """
 
@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from clinclip.errors import CacheError
+from clinclip.errors import CacheError, OutputError
+from clinclip.files import replacing
 
 MAGIC = b"CXRSHRD1"
 _TRAILER = struct.Struct("<QI8s")
@@ -29,7 +30,7 @@ FORMAT = 1
 
 @dataclass
 class Entry:
-    """One image of a shard.
+    """One image of a block.
 
     Attributes:
         key: The caller's name of the image.
@@ -40,8 +41,8 @@ class Entry:
         source_mtime_ns: Its modification time.
         source_sha256: Its content.
         crc32: Checksum of the stored bytes.
-        offset: Where they start in the shard.
-        length: How many they are; 0 for an image that could not be read in a JPEG shard.
+        offset: Where they start in the block.
+        length: How many they are; 0 for an image that could not be read in a JPEG block.
         remarks: Fixed sentences about what was not taken as the file says it.
     """
 
@@ -59,64 +60,58 @@ class Entry:
 
 
 @dataclass
-class Shard:
-    """A shard's index and, while it is being built, its pixels."""
+class Block:
+    """A block's index and, while it is being built, its pixels."""
 
     options_hash: str
     entries: list[Entry]
     blobs: list[bytes | memoryview] = field(default_factory=list)
 
 
-def shard_name(number: int, options_hash: str, keys: Sequence[str]) -> str:
-    """File name of a shard of these keys under these options."""
+def block_name(number: int, options_hash: str, keys: Sequence[str]) -> str:
+    """File name of a block of these keys under these options."""
     digest = hashlib.sha256("\0".join([options_hash, *keys]).encode()).hexdigest()[:16]
-    return f"{number:05d}-{digest}.shard"
+    return f"{number:05d}-{digest}.block"
 
 
-def write_shard(path: Path, shard: Shard) -> None:
-    """Write a shard under a temporary name, force it to disk, and give it its name.
+def write_block(path: Path, block: Block) -> None:
+    """Write a block under a temporary name, force it to disk, and give it its name.
 
     Raises:
         CacheError: The disk is full or read-only.
     """
     offset = 0
-    for entry, blob in zip(shard.entries, shard.blobs, strict=True):
+    for entry, blob in zip(block.entries, block.blobs, strict=True):
         entry.offset, entry.length, entry.crc32 = offset, len(blob), zlib.crc32(blob)
         offset += len(blob)
-    columns = {name: [getattr(entry, name) for entry in shard.entries] for name in Entry.__dataclass_fields__}
-    index = json.dumps({"options": shard.options_hash, **columns}, separators=(",", ":")).encode()
-    with replacing(path) as file:
-        for blob in shard.blobs:
+    columns = {name: [getattr(entry, name) for entry in block.entries] for name in Entry.__dataclass_fields__}
+    index = json.dumps({"options": block.options_hash, **columns}, separators=(",", ":")).encode()
+    with _replacing(path) as file:
+        for blob in block.blobs:
             file.write(blob)
         file.write(index)
         file.write(_TRAILER.pack(len(index), zlib.crc32(index), MAGIC))
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name complete, or not at all.
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that appears under its name complete and on the disk, or not at all.
 
     Raises:
-        CacheError: It cannot be written; the temporary file is removed and the message names the folder.
+        CacheError: It cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with replacing(path, sync=True) as temporary, temporary.open("wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
+    except OutputError as error:
         raise CacheError(
-            f"cannot write the image cache in {path.parent}: {error.strerror or error}. Free space or choose another "
-            "output folder, then run the same command again: finished shards are kept"
+            f"{error}. Free space or choose another output folder, then run the same command again: finished blocks "
+            "are kept"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
-def read_index(path: Path) -> Shard | None:
-    """The index of a shard, or None when the file is absent, cut off or its index is damaged."""
+def read_index(path: Path) -> Block | None:
+    """The index of a block, or None when the file is absent, cut off or its index is damaged."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -135,15 +130,15 @@ def read_index(path: Path) -> Shard | None:
     columns = json.loads(index)
     options_hash = columns.pop("options")
     names = list(columns)
-    return Shard(
+    return Block(
         options_hash, [Entry(**dict(zip(names, row, strict=True))) for row in zip(*columns.values(), strict=True)]
     )
 
 
-def read_blobs(path: Path, shard: Shard) -> list[bytes]:
+def read_blobs(path: Path, block: Block) -> list[bytes]:
     """The stored bytes of every entry."""
     with path.open("rb") as file:
-        return [_at(file, entry) for entry in shard.entries]
+        return [_at(file, entry) for entry in block.entries]
 
 
 def _at(file: IO[bytes], entry: Entry) -> bytes:
@@ -151,30 +146,30 @@ def _at(file: IO[bytes], entry: Entry) -> bytes:
     return file.read(entry.length)
 
 
-def damaged(path: Path, shard: Shard) -> list[int]:
-    """Rows of a shard whose bytes do not match their checksum."""
-    return [i for i, blob in enumerate(read_blobs(path, shard)) if zlib.crc32(blob) != shard.entries[i].crc32]
+def damaged(path: Path, block: Block) -> list[int]:
+    """Rows of a block whose bytes do not match their checksum."""
+    return [i for i, blob in enumerate(read_blobs(path, block)) if zlib.crc32(blob) != block.entries[i].crc32]
 
 
-def write_contents(folder: Path, options: dict[str, Any], options_hash: str, shards: list[tuple[Path, Shard]]) -> None:
+def write_contents(folder: Path, options: dict[str, Any], options_hash: str, blocks: list[tuple[Path, Block]]) -> None:
     """Write the table of contents. It is the same, byte for byte, whoever writes it."""
     failed: dict[str, str] = {}
     listed, start = [], 0
-    for path, shard in shards:
-        for row, entry in enumerate(shard.entries):
+    for path, block in blocks:
+        for row, entry in enumerate(block.entries):
             if entry.reason is not None:
                 failed[str(start + row)] = entry.reason
-        listed.append({"file": path.name, "count": len(shard.entries), "bytes": path.stat().st_size})
-        start += len(shard.entries)
+        listed.append({"file": path.name, "count": len(block.entries), "bytes": path.stat().st_size})
+        start += len(block.entries)
     contents = {
         "format": FORMAT,
         "options": options,
         "options_hash": options_hash,
         "count": start,
         "failed": failed,
-        "shards": listed,
+        "blocks": listed,
     }
-    with replacing(folder / CONTENTS) as file:
+    with _replacing(folder / CONTENTS) as file:
         file.write(json.dumps(contents, indent=1).encode())
 
 
@@ -202,16 +197,16 @@ def read_contents(folder: Path) -> dict[str, Any]:
     return contents
 
 
-def index_of(path: Path) -> Shard:
-    """The index of a shard that must be there.
+def index_of(path: Path) -> Block:
+    """The index of a block that must be there.
 
     Raises:
         CacheError: It is missing or damaged.
     """
-    shard = read_index(path)
-    if shard is None:
-        raise CacheError(f"image cache shard {path} is missing or damaged. Run the same command again")
-    return shard
+    block = read_index(path)
+    if block is None:
+        raise CacheError(f"image cache block {path} is missing or damaged. Run the same command again")
+    return block
 
 
 def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
@@ -221,8 +216,8 @@ def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
 
 
 def sweep(folder: Path, keep: set[str]) -> None:
-    """Remove shards of former options or items. Readers that have them open keep them until they close."""
-    for path in folder.glob("*.shard"):
+    """Remove blocks of former options or items. Readers that have them open keep them until they close."""
+    for path in folder.glob("[!.]*.block"):  # a hidden one is being written
         if path.name not in keep:
             path.unlink(missing_ok=True)
             path.with_name(f".{path.name}.lock").unlink(missing_ok=True)

@@ -9,30 +9,28 @@ from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 
-from clinclip.errors import CacheError
+from clinclip.errors import CacheError, OutputError
+from clinclip.files import replacing
 from clinclip.images.cache_build import check_options
 from clinclip.images.cache_entry import CacheOptions
 from clinclip.images.cache_files import (
+    Block,
     Entry,
-    Shard,
+    block_name,
     difference,
     index_of,
     read_contents,
-    shard_name,
     sweep,
     write_contents,
 )
 
 
-def merge_caches(
-    parts: Sequence[str | PathLike[str]], directory: str | PathLike[str], move: bool = False
-) -> list[Entry]:
+def merge_caches(parts: Sequence[str | PathLike[str]], directory: str | PathLike[str]) -> list[Entry]:
     """Join caches that were built apart into one, in the order given.
 
     Args:
         parts: Finished caches of the same options and of different images.
-        directory: Where the joined cache goes. Shards are hard-linked where possible, copied otherwise.
-        move: Move the shards instead; the parts are gone afterwards.
+        directory: Where the joined cache goes. Blocks are hard-linked where possible, copied otherwise.
 
     Returns:
         The entries of the joined cache, in order.
@@ -49,41 +47,39 @@ def merge_caches(
         if other["options_hash"] != first["options_hash"]:
             raise CacheError(
                 f"caches of different options cannot be merged: {path} differs from {first_path} in "
-                f"{difference(other['options'], first['options'])}. Build all shards with the same options"
+                f"{difference(other['options'], first['options'])}. Build all parts with the same options"
             )
     options = CacheOptions.from_dict(first["options"])
     check_options(folder, options, False)
     folder.mkdir(parents=True, exist_ok=True)
     seen: dict[str, Path] = {}
-    shards: list[tuple[Path, Shard]] = []
+    blocks: list[tuple[Path, Block]] = []
     for part, listed in contents:
-        for item in listed["shards"]:
+        for item in listed["blocks"]:
             source = part / item["file"]
-            shard = index_of(source)
-            for entry in shard.entries:
+            block = index_of(source)
+            for entry in block.entries:
                 if entry.key in seen:
                     raise CacheError(f"image {entry.key!r} is both in {seen[entry.key]} and in {part}")
                 seen[entry.key] = part
-            target = folder / shard_name(len(shards), options.hash(), [entry.key for entry in shard.entries])
+            target = folder / block_name(len(blocks), options.hash(), [entry.key for entry in block.entries])
             if not target.exists():
-                _place(source, target, move)
-            shards.append((target, shard))
-    write_contents(folder, asdict(options), options.hash(), shards)
-    sweep(folder, {path.name for path, _ in shards})
-    return [entry for _, shard in shards for entry in shard.entries]
+                _place(source, target)
+            blocks.append((target, block))
+    write_contents(folder, asdict(options), options.hash(), blocks)
+    sweep(folder, {path.name for path, _ in blocks})
+    return [entry for _, block in blocks for entry in block.entries]
 
 
-def _place(source: Path, target: Path, move: bool) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+def _place(source: Path, target: Path) -> None:
+    """Give a block a second name, or copy it where the file system has no links."""
     try:
-        if move:
-            shutil.move(source, temporary)
-        else:
-            try:
-                os.link(source, temporary)
-            except OSError:
+        os.link(source, target)
+    except FileExistsError:
+        return
+    except OSError:
+        try:
+            with replacing(target) as temporary:
                 shutil.copyfile(source, temporary)
-        temporary.replace(target)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise CacheError(f"cannot place {source} into {target.parent}: {error.strerror}") from error
+        except OutputError as error:
+            raise CacheError(str(error)) from error

@@ -1,24 +1,22 @@
-"""The workers of a cache build, and the locks by which several builders divide the shards."""
+"""The workers of a cache build, and the locks by which several builders divide the blocks."""
 
 from __future__ import annotations
 
-import os
+import errno
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from clinclip.errors import CacheError, ImageDecodeError
 from clinclip.images.cache_entry import CacheOptions
 from clinclip.images.decoder_process import DecoderDiedError, DecoderProcess, raise_answer
 
-
-def available_cores() -> int:
-    """Cores that this process may use: a SLURM job's share, not the whole machine."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+#: what a file system without locks answers
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}
 
 
 class HelperPool:
@@ -56,37 +54,29 @@ class HelperPool:
             helper.close()
 
 
-class ShardLock:
-    """An advisory lock that dies with its process.
+def lock_block(path: Path) -> FileLock | None:
+    """Lock a block for this process; the lock dies with it.
 
-    Where the file system has none, two builders may do the same work; shards are still replaced atomically and are the
-    same, byte for byte.
+    Where the file system has no locks, two builders may do the same work; blocks are still replaced atomically and are
+    the same, byte for byte.
+
+    Args:
+        path: the block's file.
+
+    Returns:
+        A lock to release, or None when another builder has it.
+
+    Raises:
+        CacheError: the folder cannot be written.
     """
-
-    def __init__(self, file: int | None) -> None:
-        self._file = file
-
-    @classmethod
-    def acquire(cls, path: Path) -> ShardLock | None:
-        """Lock a shard, or None when another process has it."""
-        import fcntl
-
-        try:
-            file = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o666)
-        except OSError as error:
+    lock = FileLock(path.with_name(f".{path.name}.lock"), blocking=False, mode=0o666)
+    try:
+        lock.acquire()
+    except Timeout:
+        return None
+    except NotImplementedError:
+        pass
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
             raise CacheError(f"cannot write the image cache in {path.parent}: {error.strerror}") from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            return None
-        except OSError:
-            os.close(file)
-            return cls(None)
-        return cls(file)
-
-    def release(self) -> None:
-        """Give it back."""
-        file, self._file = self._file, None
-        if file is not None:
-            os.close(file)
+    return lock

@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from clinclip.draws import keyed_words
 from clinclip.errors import ConfigError
 from clinclip.images.preprocessing import resize_square
 
@@ -33,33 +34,6 @@ if TYPE_CHECKING:
 Augment = Literal["full", "crop", "none"]
 #: (albumentations transform, image) -> the parameters of its ``apply``.
 Draw = Callable[[Any, NDArray[np.uint8]], dict[str, Any]]
-
-_MASK = 2**64 - 1
-
-
-def random_words(keys: NDArray[np.integer] | Sequence[Sequence[int]], count: int) -> NDArray[np.uint64]:
-    """Counter-based random words: a pure function of each key (splitmix64, Steele et al. 2014).
-
-    Args:
-        keys: Whole numbers (n, k), for example (seed, epoch, sample) per row.
-        count: Words per key.
-
-    Returns:
-        uint64 (n, count).
-    """
-    columns = np.atleast_2d(np.asarray(keys)).astype(np.int64).view(np.uint64)
-    state = np.full(len(columns), 0x6A09E667F3BCC909, np.uint64)
-    for column in columns.T:
-        state = _splitmix(state ^ column)
-    steps = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    return _splitmix(state[:, None] + steps)
-
-
-def _splitmix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
 
 
 class ImageTransform:
@@ -172,7 +146,7 @@ class ImageTransform:
             )
         if not self.train:
             return np.full(len(keys), free[0] // 2), np.full(len(keys), free[1] // 2)
-        words = (random_words(keys, 2) >> np.uint64(33)).astype(np.int64)
+        words = (keyed_words(keys, 2) >> np.uint64(33)).astype(np.int64)
         corners = (words * (free + 1)) >> 31
         return corners[:, 0], corners[:, 1]
 
@@ -180,7 +154,7 @@ class ImageTransform:
         """A 32-bit seed for each transform of the pipeline, for each key."""
         if self._pipeline is None:
             self._pipeline = self._build()
-        return (random_words(keys, len(self._pipeline)) >> np.uint64(32)).tolist()
+        return (keyed_words(keys, len(self._pipeline)) >> np.uint64(32)).tolist()
 
     def _augmented(self, image: NDArray[np.uint8], seeds: Sequence[int]) -> NDArray[np.uint8]:
         assert self._pipeline is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import as_completed
@@ -19,7 +18,7 @@ from clinclip.files import write_bytes
 from clinclip.phantom.knobs import PhantomKnobs
 from clinclip.phantom.truth import HEADER_FILE, PHANTOM_VERSION, TRUTH_FILE, StudyTruth
 from clinclip.phantom.world import count_studies
-from clinclip.workers import worker_pool
+from clinclip.workers import available_cores, worker_pool
 
 PARTS = ".phantom-parts"
 _CHUNK_STUDIES = 12
@@ -157,7 +156,7 @@ def run(
     write_bytes(out / HEADER_FILE, _header_bytes(header, complete=not todo and (out / TRUTH_FILE).is_file()))
     total = sum(m.studies for m in members)
     made = sum(m.studies for n in todo for m in chunks[n])
-    workers = min(os.cpu_count() or 1, 8) if workers is None else workers
+    workers = min(available_cores(), 8) if workers is None else workers
     with tqdm(total=total, initial=total - made, unit="study", desc=f"phantom {kind}", disable=not progress) as bar:
 
         def keep(number: int, truths: list[StudyTruth]) -> None:

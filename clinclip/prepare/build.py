@@ -29,20 +29,20 @@ from clinclip.data.manifest import (
     TABLE_COLUMNS,
     Manifest,
     save,
-    write_atomically,
 )
 from clinclip.data.splits import assert_disjoint, assign_splits, connected_groups
 from clinclip.draws import stable_hash
 from clinclip.errors import ConfigError, DataError, LeakageError, ManifestError
+from clinclip.files import write_atomically, write_text
 from clinclip.findings import NOT_MENTIONED
 from clinclip.images import CacheOptions, build_cache
 from clinclip.images.cache_entry import Fit, Tier
-from clinclip.images.cache_pool import available_cores
 from clinclip.images.read import Mode, Window
 from clinclip.prepare.drops import DropReport
 from clinclip.prepare.readers.source import Source
 from clinclip.prepare.reading import AnnotateOptions, annotate
 from clinclip.text.twins import count_kinds
+from clinclip.workers import available_cores
 
 PART, PART_HEADER, WORK = "part.parquet", "part.json", ".work"
 
@@ -160,7 +160,7 @@ def check_out(out: Path, source: Source, options: BuildOptions) -> dict[str, Any
                 "delete this one"
             )
     text = json.dumps(state, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))
+    write_text(path, text)
     return identity
 
 
@@ -227,7 +227,7 @@ def write_part(out: Path, frame: pd.DataFrame, part: dict[str, Any]) -> None:
     (out / PART_HEADER).unlink(missing_ok=True)
     write_atomically(out / PART, lambda p: frame.to_parquet(p, index=False, compression="zstd"))
     text = json.dumps(part, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(out / PART_HEADER, lambda p: p.write_text(text, encoding="utf-8"))
+    write_text(out / PART_HEADER, text)
 
 
 def finish(out: Path, frame: pd.DataFrame, part: dict[str, Any], drops: DropReport) -> Manifest:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from clinclip.errors import ConfigError
-from clinclip.files import write_atomically
+from clinclip.files import write_bytes
 from clinclip.workers import worker_pool
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def annotate(
     def finish(chunk: Sequence[str], path: Path | None, annotations: list[ReportAnnotation]) -> None:
         if path is not None:
             data = gzip.compress(json.dumps(annotations).encode(), compresslevel=1)
-            write_atomically(path, lambda p: p.write_bytes(data))
+            write_bytes(path, data)
         take(chunk, annotations)
 
     try:

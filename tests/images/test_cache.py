@@ -110,7 +110,7 @@ def test_jpeg_tier_is_near_the_raw_tier_and_smaller(tmp_path):
     assert np.array_equal(jpeg.gather_windows([1, 4], twos, zeros, 20), jpeg.gather([1, 4])[:, 2:22, :20])
 
     def size(folder):
-        return sum(path.stat().st_size for path in folder.glob("*.shard"))
+        return sum(path.stat().st_size for path in folder.glob("[!.]*.block"))
 
     assert size(tmp_path / "jpeg") < size(tmp_path / "raw") / 2
     assert jpeg.verify() == []
@@ -187,8 +187,8 @@ def test_changed_source_is_read_again_and_a_removed_one_kept(tmp_path):
     assert np.array_equal(cache[2], ImageCache.open(tmp_path / "other")[0])
 
 
-def test_appended_items_keep_finished_shards(tmp_path, monkeypatch):
-    monkeypatch.setattr(CacheOptions, "shard_images", 4)
+def test_appended_items_keep_finished_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(CacheOptions, "block_images", 4)
     items = write_pictures(tmp_path / "source", 12)
     build(tmp_path / "cache", items[:8])
     assert build(tmp_path / "cache", items).reused == 8
@@ -204,7 +204,7 @@ def test_other_options_are_refused_or_replace(tmp_path):
     report = build(tmp_path / "cache", items, other, replace=True)
     assert report.built == 3
     assert ImageCache.open(tmp_path / "cache").options == other
-    assert len(list((tmp_path / "cache").glob("*.shard"))) == 1
+    assert len(list((tmp_path / "cache").glob("[!.]*.block"))) == 1
 
 
 def test_recipe_version_is_part_of_the_identity(tmp_path, monkeypatch):
@@ -284,7 +284,7 @@ def test_merge_refuses_other_options_and_shared_images(tmp_path):
 
 def test_full_disk_leaves_nothing_partial_and_the_build_goes_on_later(tmp_path, monkeypatch):
     items = write_pictures(tmp_path / "source", 12)
-    monkeypatch.setattr(CacheOptions, "shard_images", 4)
+    monkeypatch.setattr(CacheOptions, "block_images", 4)
     calls = []
 
     def fsync(file):
@@ -292,14 +292,17 @@ def test_full_disk_leaves_nothing_partial_and_the_build_goes_on_later(tmp_path, 
         if len(calls) == 2:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("clinclip.images.cache_files.os.fsync", fsync)
-    with pytest.raises(CacheError, match=f"cannot write the image cache in {tmp_path / 'cache'}: No space left"):
+    monkeypatch.setattr("clinclip.files.os.fsync", fsync)
+    with pytest.raises(
+        CacheError,
+        match=rf"cannot write {tmp_path / 'cache'}/.*: No space left .*Free space or choose another output folder",
+    ):
         build(tmp_path / "cache", items)
     left = sorted(path.name for path in (tmp_path / "cache").iterdir() if not path.name.endswith(".lock"))
     assert len(left) == 1
-    assert left[0].endswith(".shard")
+    assert left[0].endswith(".block")
     monkeypatch.undo()
-    monkeypatch.setattr(CacheOptions, "shard_images", 4)
+    monkeypatch.setattr(CacheOptions, "block_images", 4)
     assert build(tmp_path / "cache", items).reused == 4
 
 
@@ -309,7 +312,7 @@ def test_interrupted_build_resumes(tmp_path):
     listing.write_text(json.dumps([(key, str(path)) for key, path in items]))
     code = (
         "import json, sys; from pathlib import Path; from clinclip.images import CacheOptions, build_cache;"
-        "CacheOptions.shard_images = 10;"
+        "CacheOptions.block_images = 10;"
         "items = [(key, Path(path)) for key, path in json.loads(Path(sys.argv[1]).read_text())];"
         "build_cache(sys.argv[2], items, CacheOptions(size=32, mode='strict'), workers=1, progress=False)"
     )
@@ -321,13 +324,13 @@ def test_interrupted_build_resumes(tmp_path):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 60
-    while len(list(folder.glob("*.shard"))) < 3 and time.monotonic() < deadline:
+    while len(list(folder.glob("[!.]*.block"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     assert "KeyboardInterrupt" in process.communicate()[1].decode()
-    finished = len(list(folder.glob("*.shard")))
+    finished = len(list(folder.glob("[!.]*.block")))
     assert 3 <= finished < 16
-    assert list(folder.glob(".*.tmp")) == []
+    assert [path.name for path in folder.glob(".*") if path.suffix != ".lock"] == []
     assert subprocess.run([sys.executable, "-c", code, str(listing), str(folder)]).returncode == 0
     assert len(ImageCache.open(folder)) == 160
     assert ImageCache.open(folder).verify() == []

@@ -343,8 +343,8 @@ BUILDER = """
 import json, sys
 from pathlib import Path
 from clinclip.images import CacheOptions, build_cache
-folder, items, shard = sys.argv[1:4]
-CacheOptions.shard_images = int(shard)
+folder, items, block = sys.argv[1:4]
+CacheOptions.block_images = int(block)
 listed = [(key, Path(path)) for key, path in json.loads(Path(items).read_text())]
 print("started", flush=True)
 build_cache(folder, listed, CacheOptions(size=64), workers=1, progress=False)
@@ -369,7 +369,7 @@ def battery_7(tmp_path: Path, processes: int, changes: list[dict]) -> dict[str, 
         victim = wait_for_lock_holder(shared, builders)
         victim.send_signal(signal.SIGKILL)
         victim.wait()
-        (shared / ".00003-0123456789abcdef.shard.999.tmp").write_bytes(b"left by a killed builder of other items")
+        (shared / ".00003-0123456789abcdef.block.999.block").write_bytes(b"left by a killed builder of other items")
         for number, builder in enumerate(builders):
             status = builder.wait(120)
             outcomes[f"builder {number} ends"] = status == (-signal.SIGKILL if builder is victim else 0)
@@ -380,8 +380,8 @@ def battery_7(tmp_path: Path, processes: int, changes: list[dict]) -> dict[str, 
     build_cache(alone, items, options, workers=2, progress=False)
     truth = digest(alone)
     outcomes["many builders and one make the same cache"] = digest(shared) == truth
-    same = all((alone / path.name).read_bytes() == path.read_bytes() for path in shared.glob("*.shard"))
-    outcomes["every shard is the same, byte for byte"] = same and len(list(shared.glob("*.shard"))) == 15
+    same = all((alone / path.name).read_bytes() == path.read_bytes() for path in shared.glob("[!.]*.block"))
+    outcomes["every block is the same, byte for byte"] = same and len(list(shared.glob("[!.]*.block"))) == 15
     readers = [
         subprocess.Popen([sys.executable, "-c", READ_DIGEST, str(shared)], cwd=ROOT, env=env, stdout=subprocess.PIPE)
         for _ in range(processes)
@@ -389,24 +389,24 @@ def battery_7(tmp_path: Path, processes: int, changes: list[dict]) -> dict[str, 
     for number, reader in enumerate(readers):
         outcomes[f"reader {number} sees the same"] = reader.communicate()[0].decode().strip() == truth
 
-    # Ten damaged entries: bits flipped in five images, five shards cut off.
-    shards = sorted(shared.glob("*.shard"))
+    # Ten damaged entries: bits flipped in five images, five blocks cut off.
+    blocks = sorted(shared.glob("[!.]*.block"))
     flipped = []
     for number in range(5):
-        with shards[number].open("r+b") as file:
+        with blocks[number].open("r+b") as file:
             file.seek((number % 8) * 64 * 64 + 1000)
             byte = file.read(1)
             file.seek(-1, os.SEEK_CUR)
             file.write(bytes([byte[0] ^ 0x10]))
         flipped.append(number * 8 + number % 8)
     outcomes["flipped bits are found"] = ImageCache.open(shared).verify() == flipped
-    for shard in shards[5:10]:
-        os.truncate(shard, shard.stat().st_size // 2)
+    for block in blocks[5:10]:
+        os.truncate(block, block.stat().st_size // 2)
     try:
         ImageCache.open(shared)
-        outcomes["cut-off shards are refused at opening"] = False
+        outcomes["cut-off blocks are refused at opening"] = False
     except CacheError as error:
-        outcomes["cut-off shards are refused at opening"] = shards[5].name in str(error)
+        outcomes["cut-off blocks are refused at opening"] = blocks[5].name in str(error)
     report = build_cache(shared, items, options, workers=2, progress=False, verify=True)
     outcomes["only damaged images are read again"] = report.built == 5 + 5 * 8
     outcomes["the repaired cache equals the first"] = digest(shared) == truth and ImageCache.open(shared).verify() == []
@@ -425,19 +425,19 @@ def battery_7(tmp_path: Path, processes: int, changes: list[dict]) -> dict[str, 
         outcomes[f"changed {name} hits nothing stale"] = (
             report.reused == 0 and digest(shared) == digest(tmp_path / f"other{number}") != truth
         )
-        left = [path for path in shared.glob("*.shard") if read_index(path).options_hash != other.hash()]  # type: ignore[union-attr]
-        outcomes[f"changed {name} leaves no old shard"] = left == []
+        left = [path for path in shared.glob("[!.]*.block") if read_index(path).options_hash != other.hash()]  # type: ignore[union-attr]
+        outcomes[f"changed {name} leaves no old block"] = left == []
     return outcomes
 
 
 def test_battery_7_concurrent_cache_short(tmp_path, score, monkeypatch):
-    monkeypatch.setattr(CacheOptions, "shard_images", 8)
+    monkeypatch.setattr(CacheOptions, "block_images", 8)
     score("battery 7 (concurrent cache, 3 of 8 processes)", battery_7(tmp_path, 3, [{"equalize": True}]))
 
 
 @pytest.mark.slow
 def test_battery_7_concurrent_cache(tmp_path, score, monkeypatch):
-    monkeypatch.setattr(CacheOptions, "shard_images", 8)
+    monkeypatch.setattr(CacheOptions, "block_images", 8)
     changes = [{"equalize": True}, {"fit": "crop"}, {"fit": "stretch"}, {"size": 65}]
     score("battery 7 (concurrent cache)", battery_7(tmp_path, 8, changes))
 
@@ -451,10 +451,10 @@ print(digest(Path(sys.argv[1])))
 
 
 def wait_for_lock_holder(folder: Path, builders: list[subprocess.Popen]) -> subprocess.Popen:
-    """A builder that is in the middle of a shard: it holds a lock, and its shard is not there yet."""
+    """A builder that is in the middle of a block: it holds a lock, and its block is not there yet."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        for lock in folder.glob(".*.shard.lock"):
+        for lock in folder.glob(".*.block.lock"):
             inode = str(lock.stat().st_ino)
             for line in Path("/proc/locks").read_text().splitlines():
                 fields = line.split()

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
+from clinclip.draws import keyed_words
 from clinclip.errors import ConfigError
 from clinclip.images import CacheOptions, ImageCache, ImageTransform, build_cache
-from clinclip.images.transforms import random_words
 from tests.images.pictures import grey8, write_pictures
 
 KEYS = [(7, epoch, sample) for epoch in range(3) for sample in range(4)]
@@ -99,7 +99,7 @@ def test_transforms_of_one_sample_draw_independently():
     transform(grey8(40, 40), (0,))
     first_draws = []
     for key in range(300):
-        seeds = random_words([(key,)], 4)[0] >> np.uint64(32)
+        seeds = keyed_words([(key,)], 4)[0] >> np.uint64(32)
         first_draws.append([np.random.default_rng(int(seed)).random() for seed in seeds])
     correlation = np.corrcoef(np.array(first_draws).T) - np.eye(4)
     assert np.abs(correlation).max() < 0.2
@@ -155,14 +155,14 @@ def test_random_windows_are_uniform():
     assert np.abs(counts[[0, 1, 3, 4]] / 4000 - 0.25).max() < 0.03
 
 
-def test_random_words_look_random_and_depend_on_every_number():
+def test_keyed_words_look_random_and_depend_on_every_number():
     keys = np.stack(np.meshgrid([0, 1], range(50), range(50), indexing="ij"), -1).reshape(-1, 3)
-    words = random_words(keys, 3)
+    words = keyed_words(keys, 3)
     assert len(np.unique(words)) == words.size
     bits = (words[..., None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
     assert np.abs(bits.mean(axis=(0, 1)) - 0.5).max() < 0.03
-    assert np.array_equal(random_words(keys[5:6], 3), words[5:6])
-    assert np.array_equal(random_words([(-3, 2**40)], 1), random_words(np.array([[-3, 2**40]]), 1))
+    assert np.array_equal(keyed_words(keys[5:6], 3), words[5:6])
+    assert np.array_equal(keyed_words([(-3, 2**40)], 1), keyed_words(np.array([[-3, 2**40]]), 1))
 
 
 def test_bad_arguments():

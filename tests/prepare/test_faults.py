@@ -263,11 +263,11 @@ def test_verify_reads_flipped_pixels_again(pictures: Path, tmp_path: Path, tier:
     assert main(command) == 0
     first = Manifest.load(out)
     sound = first.cache.gather(range(len(names)))
-    shard = next((out / "images").glob("*.shard"))
-    data = bytearray(shard.read_bytes())
+    block = next((out / "images").glob("*.block"))
+    data = bytearray(block.read_bytes())
     for at in range(200, 800, 60):
         data[at] ^= 0xFF
-    shard.write_bytes(data)
+    block.write_bytes(data)
     assert Manifest.load(out).cache.verify()
     # the same command trusts what is there; asked to verify, it reads the damaged ones again
     assert main(command) == 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 
 from clinclip.distributed import gather_objects, rank
+from clinclip.files import save_arrays
 
 
 class EmbeddingWriter(BasePredictionWriter):
@@ -46,8 +45,4 @@ class EmbeddingWriter(BasePredictionWriter):
             return
         data = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
         once = np.unique(data["sample"], return_index=True)[1]
-        target = Path(self.path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".npz", delete=False) as file:
-            np.savez(file, **{key: value[once] for key, value in data.items()})  # type: ignore[arg-type]
-        os.replace(file.name, target)
+        save_arrays(Path(self.path), **{key: value[once] for key, value in data.items()})
