@@ -134,7 +134,7 @@ def check_out(out: Path, source: Source, options: BuildOptions) -> dict[str, Any
     from clinclip.text import RULESET_VERSION
 
     out = out.resolve()
-    if out == source.root or out.is_relative_to(source.root / "files"):
+    if out == source.root.resolve() or out.is_relative_to((source.root / "files").resolve()):
         raise ConfigError(
             f"--out {out} lies inside the download {source.root}, which is only read; choose another folder"
         )

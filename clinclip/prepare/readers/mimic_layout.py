@@ -1,12 +1,15 @@
 """Finding a MIMIC-CXR download: two projects, several versions, whole or partial, side by side or apart.
 
 MIMIC-CXR (reports and DICOM) and MIMIC-CXR-JPG (JPG and tables) are separate downloads. ``wget -r`` leaves them as
-``physionet.org/files/<project>/<version>/``; people also move them, keep only ``files/`` or hand over a folder above.
-Every folder here is only read.
+``physionet.org/files/<project>/<version>/``, cloud copies as ``<project>-<version>.physionet.org/``, an unpacked zip of
+reports as ``mimic-cxr-reports/``; people also move and link them, keep only ``files/`` or hand over a folder above. An
+unfinished ``wget -r`` leaves study folders with nothing but an ``index.html``. Every folder here is only read.
 """
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +20,9 @@ from clinclip.errors import LayoutError
 JPG, DICOM = "jpg", "dicom"
 REPORTS_ZIP = "mimic-cxr-reports.zip"
 _PROJECTS = ("mimic-cxr-jpg", "mimic-cxr")
+_COPY = re.compile(r"mimic-cxr\b.*", re.IGNORECASE)
+#: study folders without an image, and patients without a report, after which a tree is taken to have none
+_PATIENCE = 20_000
 _VERSION = re.compile(r"\d+\.\d+(\.\d+)?")
 _GROUP = re.compile(r"p1\d")
 _TABLE = re.compile(r"mimic-cxr-(\d+\.\d+\.\d+)-([a-z-]+)\.csv(\.gz)?")
@@ -52,10 +58,20 @@ class Layout:
 
 
 def _children(folder: Path) -> list[Path]:
+    """What is in a folder, but for hidden files: macOS leaves ``._name`` beside every file that it copies."""
     try:
-        return sorted(folder.iterdir())
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError:
         return []
+
+
+def _projects(base: Path) -> Iterator[Path]:
+    """Folders below ``base`` named like a project or a copy of one, those of the JPG project and new versions first."""
+    for project in _PROJECTS:
+        yield from [*_newest_first(_children(base / project)), base / project]
+    copies = [child for child in _children(base) if _COPY.fullmatch(child.name) and child.name not in _PROJECTS]
+    for copy in sorted(copies, key=lambda path: ("jpg" in path.name.lower(), path.name), reverse=True):
+        yield from [*_newest_first(_children(copy)), copy]
 
 
 def _newest_first(paths: Iterable[Path]) -> list[Path]:
@@ -84,58 +100,46 @@ def _roots(start: Path) -> Iterator[Path]:
         yield start
     # below: start may be physionet.org, physionet.org/files, or a project without its version
     for base in (start, start / "files", start / "physionet.org" / "files"):
-        for project in _PROJECTS:
-            for version in [*_newest_first(_children(base / project)), base / project]:
-                if fresh(version):
-                    yield version
+        for root in _projects(base):
+            if fresh(root):
+                yield root
+    if fresh(start / "files"):  # a zip of reports unpacked in there
+        yield start / "files"
     for version in _newest_first(_children(start)):
         if fresh(version):
             yield version
     # beside: start is <base>/<project>/<version> or <base>/<project>
     for base in (start.parent.parent, start.parent):
-        for project in _PROJECTS:
-            for version in [*_newest_first(_children(base / project)), base / project]:
-                if fresh(version):
-                    yield version
+        for root in _projects(base):
+            if fresh(root):
+                yield root
 
 
-def studies(root: Path) -> Iterator[Path]:
-    """Study folders ``files/p1x/p1xxxxxxx/s5xxxxxxx`` below a root."""
-    for group in _children(root / "files"):
-        if _GROUP.fullmatch(group.name):
-            for patient in _children(group):
-                for study in _children(patient):
-                    if study.is_dir():
-                        yield study
+def _patients(root: Path) -> Iterator[Path]:
+    """Patient folders ``files/p1x/p1xxxxxxx`` below a root, the first ones."""
+    groups = (group for group in _children(root / "files") if _GROUP.fullmatch(group.name))
+    return itertools.islice(itertools.chain.from_iterable(map(_children, groups)), _PATIENCE)
 
 
-def image_kind(root: Path, limit: int = 200) -> str | None:
-    """Either "jpg", "dicom" or None, by the first image among the first ``limit`` study folders below a root."""
-    for count, study in enumerate(studies(root)):
-        for path in _children(study):
-            suffix = path.suffix.lower()
-            if suffix == ".jpg":
-                return JPG
-            if suffix == ".dcm":
-                return DICOM
-        if count >= limit:
-            break
+def image_kind(root: Path, wanted: str | None = None) -> str | None:
+    """The kind of images below a root: "jpg", "dicom" or None. JPG where a study folder has both.
+
+    Args:
+        root: folder that holds ``files/``.
+        wanted: look for this kind only, which may lie beside the other.
+    """
+    folders = (path for patient in _patients(root) for path in _children(patient) if path.suffix != ".txt")
+    for study in itertools.islice(folders, _PATIENCE):
+        suffixes = {path.suffix.lower() for path in _children(study)}
+        for suffix, kind in ((".jpg", JPG), (".dcm", DICOM)):
+            if suffix in suffixes and wanted in (None, kind):
+                return kind
     return None
 
 
-def has_reports(root: Path, limit: int = 200) -> bool:
+def has_reports(root: Path) -> bool:
     """True where ``files/p1x/p1xxxxxxx/s5xxxxxxx.txt`` exist below a root."""
-    count = 0
-    for group in _children(root / "files"):
-        if not _GROUP.fullmatch(group.name):
-            continue
-        for patient in _children(group):
-            if any(path.suffix == ".txt" for path in _children(patient)):
-                return True
-            count += 1
-            if count >= limit:
-                return False
-    return False
+    return any(path.suffix == ".txt" for patient in _patients(root) for path in _children(patient))
 
 
 def find_tables(folder: Path) -> dict[str, Path]:
@@ -169,10 +173,10 @@ def describe(folder: Path) -> str:
     return f"{folder} holds {'; '.join(parts)}"
 
 
-def _find_images(images: Path, wanted: str | None) -> tuple[Path, str]:
-    found = [(root, kind) for root in _roots(images) if (kind := image_kind(root))]
-    if wanted:
-        found = [pair for pair in found if pair[1] == wanted]
+def _find_images(places: list[Path], wanted: str | None) -> tuple[Path, str]:
+    images = places[0]
+    roots = dict.fromkeys(root for place in places for root in _roots(place))
+    found = [(root, kind) for root in roots if (kind := image_kind(root, wanted))]
     # both projects below one folder: the smaller download with the tables first
     found.sort(key=lambda pair: pair[1] != JPG)
     if not found:
@@ -222,16 +226,20 @@ def locate(
     Raises:
         LayoutError: says what was looked for, what was found, and what to download.
     """
-    images = images.resolve()
+    # a link's neighbours may be what belongs to it, or those of the folder that it leads to
+    places = list(dict.fromkeys((Path(os.path.abspath(images)), images.resolve())))
+    if images.is_file():
+        raise LayoutError(f"--images {images}: it is a file; unpack it and give the folder")
     if not images.is_dir():
         raise LayoutError(f"--images {images}: no such folder; download {DOWNLOADS['images']}")
-    root, found_kind = _find_images(images, kind)
+    root, found_kind = _find_images(places, kind)
+    near = list(dict.fromkeys((root, root.resolve(), *places)))
     if tables is not None:
         found = find_tables(tables.resolve())
         searched = [tables.resolve()]
     else:
         found, searched = {}, []
-        for folder in [root, *_roots(root), *_roots(images)]:
+        for folder in dict.fromkeys([root, *(below for place in near for below in _roots(place))]):
             searched.append(folder)
             for name, path in find_tables(folder).items():
                 found.setdefault(name, path)
@@ -243,6 +251,7 @@ def locate(
             + "; ".join(DOWNLOADS.get(name, name) for name in missing)
             + " and put it beside the images, or give --tables DIR"
         )
-    where = _find_reports(reports.resolve() if reports else None, [root, images])
-    version = next((p.name for p in (root, *root.parents) if _VERSION.fullmatch(p.name)), "")
+    where = _find_reports(reports.resolve() if reports else None, near)
+    names = [p.name for p in (root, *root.parents) if _VERSION.fullmatch(p.name) or _COPY.fullmatch(p.name)]
+    version = next((match[0] for name in names if (match := _VERSION.search(name))), "")
     return Layout(root, found_kind, where, found, version)

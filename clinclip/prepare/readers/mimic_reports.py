@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,8 @@ def report_names(frame: pd.DataFrame) -> dict[str, str]:
     return dict(zip(studies["study_id"], path, strict=True))
 
 
+#: a report in a zip, of reports only or of a whole download
+_MEMBER = re.compile(r"files/p1\d/p\d{8}/s\d{8}\.txt$")
 #: A report, None where there is no such file, or what is wrong with it.
 Report = str | None | DataError
 
@@ -51,7 +54,7 @@ def read_reports(where: Path, names: Mapping[str, str], progress: bool = True) -
         try:
             with zipfile.ZipFile(where) as archive:
                 # only names are matched, nothing is unpacked: hostile member names have no effect
-                members = {m[m.find("files/") :]: m for m in archive.namelist() if "files/" in m and m.endswith(".txt")}
+                members = {found[0]: m for m in archive.namelist() if (found := _MEMBER.search(m))}
                 for study, name in names.items():
                     bar.update()
                     yield study, _decode(_member(archive, members.get(name), where), f"{where}:{name}")
