@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentError, Namespace
+from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -41,8 +41,6 @@ IMAGE_ENCODER, TEXT_ENCODER = "model.model.init_args.image_encoder", "model.mode
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 #: what --ckpt_path may be besides a file: Lightning looks it up itself
 CHECKPOINT_WORDS = ("last", "best", "hpc", "registry", "null")
-#: a source inside soft targets, which jsonargparse cannot reach: a mapping inside a class inside a mapping
-SOURCE_OPTION = re.compile(r"--model\.targets\.(\w+)\.(?:init_args\.)?sources\.([\w.]+)=(.*)", re.DOTALL)
 #: lines of a parser error that say nothing to a user
 NOISE = re.compile(
     r"\s*(- )?(Does not validate against any of the Union subtypes|Subtypes: .*|Errors:|Expected a <class 'NoneType'>|"
@@ -67,46 +65,14 @@ class ClinClipCLI(LightningCLI):
     """
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse; options for single target sources are applied afterwards, one by one."""
+        """Parse, with the options of a checkpoint below the user's."""
         if not isinstance(args, list):
             self.config = parser.parse_object(args) if args is not None else parser.parse_args()
             self._parsed = self.config
             return
         with tempfile.TemporaryDirectory() as folder:
-            self._parse_list(parser, _with_checkpoint(args, Path(folder) / "checkpoint.yaml"))
+            self.config = parser.parse_args(_with_checkpoint(args, Path(folder) / "checkpoint.yaml"))
         self._parsed = self.config
-
-    def _parse_list(self, parser: LightningArgumentParser, args: list[str]) -> None:
-        overrides = [m for m in map(SOURCE_OPTION.fullmatch, args) if m]
-        rest = [a for a in args if not SOURCE_OPTION.fullmatch(a)]
-        print_config = bool(overrides) and "--print_config" in rest
-        self.config = parser.parse_args([a for a in rest if not (print_config and a == "--print_config")])
-        for match in overrides:
-            self._override_source(parser, *match.groups())
-        if print_config:
-            name = self.config.subcommand
-            print(self._subcommand_parsers[name].dump(self.config[name], skip_none=False))
-            raise SystemExit(0)
-
-    def _override_source(self, parser: LightningArgumentParser, target: str, path: str, value: str) -> None:
-        """``--model.targets.TARGET.sources.NAME[.ARGUMENT]=VALUE``."""
-        name = self.config.get("subcommand")
-        config = self.config[name] if name else self.config
-        targets = _plain(config.get("model.targets")) or {}
-        if not targets.get(target):
-            raise ConfigError(
-                f"model.targets.{target} is {targets.get(target)!r}, so it has no sources to change; give it a class "
-                "(SoftTargets) in a configuration file first"
-            )
-        here, keys = targets[target]["init_args"]["sources"], path.split(".")
-        for key in keys[:-1]:
-            if not isinstance(here.get(key), dict):
-                raise ConfigError(f"model.targets.{target}.sources has no {key!r}; it has {sorted(here)}")
-            here = here[key]
-            here = here.setdefault("init_args", {}) if "class_path" in here else here
-        here[keys[-1]] = yaml.safe_load(value)
-        change = {"model": {"targets": targets}}
-        self.config = parser.parse_object({name: change} if name else change, self.config)
 
     def before_instantiate_classes(self) -> None:
         """Fill what is said once into both places, and refuse contradictions."""
@@ -311,12 +277,3 @@ def _option_names() -> list[str]:
 def _class_names() -> list[str]:
     modules = (clinclip.losses, clinclip.models, clinclip.training.callbacks, clinclip.training.optim)
     return [name for module in modules for name, value in vars(module).items() if inspect.isclass(value)]
-
-
-def _plain(value: Any) -> Any:
-    """Namespaces as dicts, all the way down."""
-    if isinstance(value, Namespace):
-        value = value.as_dict()
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return value

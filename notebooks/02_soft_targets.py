@@ -39,10 +39,10 @@ embeddings = random_embeddings(batch, seed=3)
 
 # %%
 mixtures = {
-    "one-hot (plain CLIP)": SoftTargets({}, mix=0.0),
-    "clinical": SoftTargets({"clinical": ClinicalSimilarity(gate=FixedGate(0.5))}, mix=0.5),
+    "one-hot (plain CLIP)": SoftTargets(mix=0.0),
+    "clinical": SoftTargets(clinical=ClinicalSimilarity(gate=FixedGate(0.5)), mix=0.5),
     "textual + clinical": SoftTargets(
-        {"text": TextSimilarity(gate=QuantileGate(0.9)), "clinical": ClinicalSimilarity(gate=FixedGate(0.5))}, mix=0.5
+        text=TextSimilarity(gate=QuantileGate(0.9)), clinical=ClinicalSimilarity(gate=FixedGate(0.5)), mix=0.5
     ),
 }
 figure, axes = plt.subplots(1, len(mixtures), figsize=(12, 4))

@@ -59,7 +59,7 @@ BASE = [
 ]
 ROWS = {
     "all three objectives": [],
-    "without the graph stream": ["--model.losses.graph=null", "--model.targets.default.sources.graph=null"],
+    "without the graph stream": ["--model.losses.graph=null", "--model.targets.default.graph=null"],
     "without negated reports": ["--model.losses.contrastive.candidates=null"],
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +40,8 @@ model:
     embed_dim: 16
   targets:
     default:
-      sources: {text: TextSimilarity, clinical: ClinicalSimilarity}
+      text: TextSimilarity
+      clinical: ClinicalSimilarity
   losses:
     contrastive: {class_path: Contrastive, init_args: {targets: default, candidates: EditedReports}}
     graph: {class_path: GraphAlignment, init_args: {weight: 0.5, targets: default}}
@@ -147,7 +147,7 @@ def test_predict_writes_embeddings_once_an_image(trained, config, tmp_path) -> N
     np.testing.assert_allclose(np.linalg.norm(data["image"], axis=1), 1, rtol=1e-5)
 
 
-LOSSES, SOURCES = "losses.{}.init_args.{}", "targets.default.init_args.sources.{}"
+LOSSES, SOURCES = "losses.{}.init_args.{}", "targets.default.init_args.{}"
 
 
 @pytest.mark.parametrize(
@@ -163,19 +163,12 @@ LOSSES, SOURCES = "losses.{}.init_args.{}", "targets.default.init_args.sources.{
         ("losses.extra=Contrastive", "losses.extra.class_path", "clinclip.losses.Contrastive"),
         ("targets.default=null", "targets.default", None),
         ("targets.default.mix=0.2", "targets.default.init_args.mix", 0.2),
-        ("targets.default.sources.text.weight=2", SOURCES.format("text.init_args.weight"), 2.0),
-        ("targets.default.sources.clinical=null", SOURCES.format("clinical"), None),
-        (
-            "targets.default.sources.more=LabelEquality",
-            SOURCES.format("more.class_path"),
-            "clinclip.losses.LabelEquality",
-        ),
-        (
-            "targets.default.sources.text=LabelEquality",
-            SOURCES.format("text.class_path"),
-            "clinclip.losses.LabelEquality",
-        ),
-        ("targets.default.weights={text: 0}", "targets.default.init_args.weights", {"text": 0.0}),
+        ("targets.default.text.weight=2", SOURCES.format("text.init_args.weight"), 2.0),
+        ("targets.default.text.gate.q=0.8", SOURCES.format("text.init_args.gate.init_args.q"), 0.8),
+        ("targets.default.clinical.gate.value=0.6", SOURCES.format("clinical.init_args.gate.init_args.value"), 0.6),
+        ("targets.default.clinical=null", SOURCES.format("clinical"), None),
+        ("targets.default.text=LabelEquality", SOURCES.format("text.class_path"), "clinclip.losses.LabelEquality"),
+        ("targets.default.graph=MultiPositive", SOURCES.format("graph.class_path"), "clinclip.losses.MultiPositive"),
         ("losses.contrastive.candidates=null", LOSSES.format("contrastive", "candidates"), None),
         ("losses.graph=CyclicConsistency", "losses.graph.class_path", "clinclip.losses.CyclicConsistency"),
         ("optimizer.lr=0.1", "optimizer.init_args.lr", 0.1),
@@ -187,6 +180,19 @@ def test_terms_are_retuned_disabled_and_replaced_by_name(config, capsys, option,
     for key in path.split("."):
         found = found[key]
     assert found == value
+
+
+def test_several_options_for_sources_add_up(config, capsys) -> None:
+    """What one experiment changes in the soft labels, said on one command line."""
+    options = ["text.gate=NeighboursGate", "text.gate.k=4", "clinical=null", "more+=LabelEquality"]
+    options += ["more+={class_path: MultiPositive, init_args: {by: study, weight: 2}}", "mix=0.2"]
+    found = printed(capsys, "--config", str(config), *(f"--model.targets.default.{option}" for option in options))
+    found = found["model"]["targets"]["default"]["init_args"]
+    gate = found["text"]["init_args"]["gate"]
+    assert (gate["class_path"], gate["init_args"]["k"]) == ("clinclip.losses.NeighboursGate", 4)
+    assert (found["clinical"], found["mix"]) == (None, 0.2)
+    assert [source["class_path"].rpartition(".")[2] for source in found["more"]] == ["LabelEquality", "MultiPositive"]
+    assert (found["more"][1]["init_args"]["by"], found["more"][1]["init_args"]["weight"]) == ("study", 2.0)
 
 
 def test_replacing_a_term_keeps_nothing_of_the_old_one(config, capsys) -> None:
@@ -217,6 +223,8 @@ def test_environment_variables_set_options(config, capsys, monkeypatch) -> None:
         ("--model.losses.graph.weight=heavy", ["weight", "heavy"]),
         ("--model.losses.mine=no_such_file.Loss", ["No module named 'no_such_file'", "PYTHONPATH"]),
         ("--trainer.accelerator=gpu", ["--trainer.accelerator=cpu"]),
+        ("--model.targets.default.other.weight=2", ["other"]),
+        ("--model.targets.default.text.gate.quantile=2", ["quantile"]),
         ("--data.manifests=folder", ["--data.manifests='[folder]'"]),
     ],
 )
@@ -257,7 +265,6 @@ def test_an_unknown_key_in_a_file_is_explained(config, capsys) -> None:
         ("--model.losses.graph.targets=soft", ConfigError, r"model\.losses\.graph\.targets='soft'.*\['default'\]"),
         ("--data.tokenizer=other/tokenizer", ConfigError, "would not fit its embeddings"),
         ("--model.model.image_encoder.image_size=64", ConfigError, "data.image_size=32"),
-        ("--model.targets.default.sources.other.weight=2", ConfigError, "has no 'other'"),
         ("--data.max_tokens=600", ConfigError, "512 positions"),
         ("--ckpt_path=none.ckpt", ConfigError, r"--ckpt_path=none\.ckpt: no such file"),
     ],
@@ -283,90 +290,3 @@ def test_notebooks_build_without_running(config) -> None:
     assert cli.model.model.image_encoder.image_size == 32
     # plain values only: a checkpoint of this run loads without pickle
     assert yaml.safe_dump(dict(cli.model.hparams))
-
-
-OWN = '''
-import torch
-
-from clinclip.losses import LossTerm
-from clinclip.types import Batch, Embeddings, LossOutput
-
-
-class UniformityLoss(LossTerm):
-    """Pushes the image embeddings of a batch apart (Wang and Isola, ICML 2020)."""
-
-    requires = frozenset({"embeddings.image"})
-
-    def __init__(self, sharpness: float = 2.0, weight: float = 1.0) -> None:
-        super().__init__(weight)
-        self.sharpness = sharpness
-
-    def compute(self, embeddings: Embeddings, batch: Batch, targets: None) -> LossOutput:
-        distances = torch.pdist(embeddings.image).square()
-        value = (-self.sharpness * distances).exp().mean().log()
-        return LossOutput(value, {"mean_distance": distances.mean().detach()})
-'''
-
-
-def test_a_users_own_loss_in_a_users_own_file(config, tmp_path, monkeypatch) -> None:
-    (tmp_path / "my_losses.py").write_text(OWN)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "my_losses", raising=False)
-    options = ["--model.losses.uniformity=my_losses.UniformityLoss", "--model.losses.uniformity.sharpness=3"]
-    assert main(["fit", "--config", str(config), *options, "--trainer.max_epochs=1"]) == 0
-    rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
-    assert "train/loss/uniformity" in rows[0].split(",")
-    assert "train/loss/uniformity/mean_distance" in rows[0].split(",")
-    saved = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
-    assert saved["hyper_parameters"]["losses"]["uniformity"]["class_path"] == "my_losses.UniformityLoss"
-    # and the model loads without the user's file: losses are no part of it
-    sys.modules.pop("my_losses")  # not by monkeypatch, which would give it back to the tests that come later
-    (tmp_path / "my_losses.py").unlink()
-    assert load(tmp_path / "run" / "checkpoints" / "last.ckpt").towers.embed_dim == 16
-
-
-PARTS = '''
-import torch
-
-from clinclip.losses import CandidateSource, ExtraColumns, MultiPositive, OwnColumns
-
-
-class SamePatient(MultiPositive):
-    """Reports of one patient share a soft label."""
-
-    def __init__(self, weight: float = 1.0) -> None:
-        super().__init__(weight, by="patient")
-
-
-class NextReport(CandidateSource):
-    """The report of the next study once more, as a column of this row."""
-
-    requires = frozenset({"embeddings.text"})
-
-    def __init__(self, step: int = 1) -> None:
-        self.step = step
-
-    def columns(self, embeddings, batch, shard) -> ExtraColumns:
-        moved = embeddings.text.roll(self.step, 0)[:, None]
-        mask = torch.ones(moved.shape[:2], dtype=torch.bool)
-        return ExtraColumns(own=(OwnColumns(moved, mask),), logs={"step": float(self.step)})
-'''
-
-
-def test_a_users_own_target_and_candidate_source(config, tmp_path, monkeypatch) -> None:
-    (tmp_path / "my_parts.py").write_text(PARTS)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "my_parts", raising=False)
-    options = ["--model.targets.default.sources.mine=my_parts.SamePatient"]
-    options += ["--model.targets.default.sources.mine.weight=2", "--model.targets.default.sources.text=null"]
-    options += ["--model.losses.contrastive.candidates=my_parts.NextReport"]
-    options += ["--model.losses.contrastive.candidates.step=2", "--trainer.max_epochs=1"]
-    cli = build(["fit", "--config", str(config), *options])
-    target = cli.model.targets["default"]
-    assert target is not None
-    assert target.weights == {"clinical": 1.0, "mine": 2.0}
-    assert type(target.sources["mine"]).__name__ == "SamePatient"
-    rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
-    values = dict(zip(rows[0].split(","), rows[1].split(","), strict=True))
-    assert float(values["train/loss/contrastive/step"]) == 2.0
-    assert "train/loss/contrastive/usable_twins" not in values  # the one that was replaced

@@ -10,53 +10,73 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clinclip.losses.base import Hooked, LossTerm
+    from clinclip.losses.base import LossTerm
     from clinclip.losses.candidates import CandidateSource, EditedReports
     from clinclip.losses.consistency import CyclicConsistency
     from clinclip.losses.contrastive import Contrastive
+    from clinclip.losses.engine.affinity import Affinity, Gated, Matrix
     from clinclip.losses.engine.columns import ExtraColumns, OwnColumns, SharedColumns
-    from clinclip.losses.engine.factors import Factor
+    from clinclip.losses.engine.mixture import Mixture
+    from clinclip.losses.engine.similarity import Cosine
     from clinclip.losses.graph_alignment import GraphAlignment
+    from clinclip.losses.hooks import Hooked
     from clinclip.losses.negation import NegationHardNegatives
     from clinclip.losses.schedule import Constant, CosineRamp, LinearRamp, Schedule
+    from clinclip.losses.targets.clinical_similarity import ClinicalSimilarity
+    from clinclip.losses.targets.correlation_prior import CorrelationPrior
     from clinclip.losses.targets.gates import FixedGate, Gate, NeighboursGate, QuantileGate
-    from clinclip.losses.targets.positives import LabelEquality, MultiPositive
-    from clinclip.losses.targets.priors import CorrelationPrior, LabelSoftmax, SelfSimilarity
-    from clinclip.losses.targets.soft import SoftTargets, Targets, TargetSource
-    from clinclip.losses.targets.sources import ClinicalSimilarity, GraphSimilarity, TextSimilarity
+    from clinclip.losses.targets.graph_similarity import GraphSimilarity
+    from clinclip.losses.targets.label_equality import LabelEquality
+    from clinclip.losses.targets.label_softmax import LabelSoftmax
+    from clinclip.losses.targets.multi_positive import MultiPositive
+    from clinclip.losses.targets.self_similarity import SelfSimilarity
+    from clinclip.losses.targets.soft import SoftTargets, Targets
+    from clinclip.losses.targets.source import TargetSource
+    from clinclip.losses.targets.text_similarity import TextSimilarity
 
 # module -> public names that it defines
 _MODULES = {
-    "base": ("Hooked", "LossTerm"),
+    "base": ("LossTerm",),
     "candidates": ("CandidateSource", "EditedReports"),
-    "engine.columns": ("ExtraColumns", "OwnColumns", "SharedColumns"),
     "consistency": ("CyclicConsistency",),
     "contrastive": ("Contrastive",),
-    "engine.factors": ("Factor",),
-    "targets.gates": ("FixedGate", "Gate", "NeighboursGate", "QuantileGate"),
+    "engine.affinity": ("Affinity", "Gated", "Matrix"),
+    "engine.columns": ("ExtraColumns", "OwnColumns", "SharedColumns"),
+    "engine.mixture": ("Mixture",),
+    "engine.similarity": ("Cosine",),
     "graph_alignment": ("GraphAlignment",),
+    "hooks": ("Hooked",),
     "negation": ("NegationHardNegatives",),
-    "targets.positives": ("LabelEquality", "MultiPositive"),
-    "targets.priors": ("CorrelationPrior", "LabelSoftmax", "SelfSimilarity"),
     "schedule": ("Constant", "CosineRamp", "LinearRamp", "Schedule"),
-    "targets.sources": ("ClinicalSimilarity", "GraphSimilarity", "TextSimilarity"),
-    "targets.soft": ("SoftTargets", "TargetSource", "Targets"),
+    "targets.clinical_similarity": ("ClinicalSimilarity",),
+    "targets.correlation_prior": ("CorrelationPrior",),
+    "targets.gates": ("FixedGate", "Gate", "NeighboursGate", "QuantileGate"),
+    "targets.graph_similarity": ("GraphSimilarity",),
+    "targets.label_equality": ("LabelEquality",),
+    "targets.label_softmax": ("LabelSoftmax",),
+    "targets.multi_positive": ("MultiPositive",),
+    "targets.self_similarity": ("SelfSimilarity",),
+    "targets.soft": ("SoftTargets", "Targets"),
+    "targets.source": ("TargetSource",),
+    "targets.text_similarity": ("TextSimilarity",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "Affinity",
     "CandidateSource",
     "ClinicalSimilarity",
     "Constant",
     "Contrastive",
     "CorrelationPrior",
+    "Cosine",
     "CosineRamp",
     "CyclicConsistency",
     "EditedReports",
     "ExtraColumns",
-    "Factor",
     "FixedGate",
     "Gate",
+    "Gated",
     "GraphAlignment",
     "GraphSimilarity",
     "Hooked",
@@ -64,6 +84,8 @@ __all__ = [
     "LabelSoftmax",
     "LinearRamp",
     "LossTerm",
+    "Matrix",
+    "Mixture",
     "MultiPositive",
     "NegationHardNegatives",
     "NeighboursGate",

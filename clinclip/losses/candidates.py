@@ -14,10 +14,18 @@ from torch import Tensor
 
 from clinclip.distributed import Shard
 from clinclip.findings import ENCODINGS
-from clinclip.losses.base import Hooked
+from clinclip.losses.checks import check_choice
 from clinclip.losses.engine.columns import ExtraColumns, OwnColumns, SharedColumns
 from clinclip.losses.engine.dense import compute_dtype
-from clinclip.losses.targets.sources import check_choice, encode_labels, label_classes
+from clinclip.losses.hooks import Hooked
+from clinclip.losses.targets.label_vectors import (
+    LABELS_FROM,
+    Encoding,
+    LabelsFrom,
+    encode_labels,
+    label_classes,
+    label_states,
+)
 from clinclip.types import Batch, Embeddings
 
 
@@ -48,6 +56,18 @@ class EditedReports(CandidateSource):
         1. ``data.twins >= 1``; more than one gives several columns a report. ``data.edits`` says which kinds: a finding
            denied (the default), left out, or stated with the wrong side, severity or name.
 
+    Example:
+        >>> Contrastive(candidates=EditedReports(columns="own"))
+
+        or ``--model.losses.contrastive.candidates=EditedReports``.
+
+    Recommendations:
+        1. ``columns="own"`` adds one column to a softmax of a whole batch: at batch size 64 the own twin starts with
+           1/65 of it, so what it teaches is weak, and the weaker the larger the batch. A term of its own
+           (:class:`clinclip.losses.NegationHardNegatives`) starts with 1/2.
+        2. ``columns="all"`` adds every twin of the global batch and doubles (``data.twins`` = 1) the columns of the
+           direction image -> text.
+
     Relations:
         - :class:`clinclip.losses.NegationHardNegatives` uses the same reports as a term of its own.
         - ``columns="all"`` without soft targets is NegCLIP's loss.
@@ -66,15 +86,15 @@ class EditedReports(CandidateSource):
     def __init__(
         self,
         columns: Literal["own", "all"] = "own",
-        encoding: Literal["positive", "signed", "u_zeros", "u_ones"] = "positive",
-        labels: Literal["text", "batch"] = "text",
+        encoding: Encoding = "positive",
+        labels: LabelsFrom = "text",
     ) -> None:
         self.kind = check_choice(self, "columns", columns, ("own", "all"))
         self.encoding = check_choice(self, "encoding", encoding, tuple(ENCODINGS))
-        self.labels = check_choice(self, "labels", labels, ("text", "batch"))
+        self.labels = check_choice(self, "labels", labels, tuple(LABELS_FROM))
         requires = {"embeddings.twins", "batch.twins"}
         if columns == "all":
-            requires.add("batch.text_labels" if labels == "text" else "batch.labels")
+            requires.add(f"batch.{LABELS_FROM[labels]}")
         self.requires = frozenset(requires)
 
     def columns(self, embeddings: Embeddings, batch: Batch, shard: Shard) -> ExtraColumns:
@@ -83,9 +103,7 @@ class EditedReports(CandidateSource):
         valid = batch.twins.valid
         usable = shard.all_reduce(valid.any(1).sum())
         cosines = torch.einsum("nd,nkd->nk", embeddings.image.detach().to(twins.dtype), twins.detach())
-        logs: dict[str, Tensor | float] = {
-            "usable_twins": usable,
-        }
+        logs: dict[str, Tensor | float] = {"usable_twins": usable}
         if valid.any():
             logs["twin_similarity"] = cosines[valid].mean()
         if self.kind == "own":
@@ -93,7 +111,7 @@ class EditedReports(CandidateSource):
         copies = valid.shape[1]
         everywhere = shard.gather(valid).flatten().nonzero()[:, 0]
         columns = shard.gather_with_grad(twins).flatten(0, 1)[everywhere]
-        states = shard.gather(batch.text_labels if self.labels == "text" else batch.labels)
+        states = label_states(self.labels, batch, shard)
         edited = shard.gather(batch.twins.labels).flatten(0, 1)[everywhere]
         _, (rows, cols) = label_classes(encode_labels(states, self.encoding), encode_labels(edited, self.encoding))
         mask = LabelMask(rows[shard.here], cols, everywhere // copies, shard.offset)

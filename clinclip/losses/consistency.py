@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
 from clinclip.losses.base import LossTerm
+from clinclip.losses.engine.affinity import slices
 from clinclip.losses.engine.dense import compute_dtype
-from clinclip.losses.engine.factors import slices
 from clinclip.losses.schedule import Schedule
 from clinclip.losses.targets.soft import Targets
 from clinclip.types import Batch, Embeddings, LossOutput
@@ -24,6 +23,13 @@ class CyclicConsistency(LossTerm):
 
     Inputs:
         - ``embeddings.image``, ``embeddings.text``
+
+    Example:
+        >>> ClinClipModule(model, losses={"contrastive": Contrastive(), "consistency": CyclicConsistency()})
+
+    Recommendations:
+        1. It teaches no pair by itself: keep a contrastive term beside it.
+        2. Both B x B matrices are kept for the backward pass: they bound the batch size.
 
     Args:
         weight: factor of this term in the total.
@@ -54,11 +60,10 @@ class CyclicConsistency(LossTerm):
             x, y = embeddings.image.to(dtype), embeddings.text.to(dtype)
             shard = Shard.of(len(x), x.device)
             every_x, every_y = shard.gather_with_grad(x), shard.gather_with_grad(y)
-            within: Tensor = x.sum() * 0.0
-            across: Tensor = y.sum() * 0.0
+            within, across = x.new_zeros(()), y.new_zeros(())
             for rows in slices(0, len(x), 1024):
                 within = within + (x[rows] @ every_x.T - y[rows] @ every_y.T).square().sum()
                 across = across + (x[rows] @ every_y.T - y[rows] @ every_x.T).square().sum()
             within, across = within * shard.value_factor, across * shard.value_factor
-            value = self.in_modal * within + self.cross_modal * across + 0.0 * embeddings.logit_scale
+            value = self.in_modal * within + self.cross_modal * across
         return LossOutput(value, {"in_modal": within.detach(), "cross_modal": across.detach()})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,12 +12,13 @@ from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
 from clinclip.losses.base import LossTerm, pair_similarities
 from clinclip.losses.candidates import CandidateSource
+from clinclip.losses.checks import check_choice, check_positive
 from clinclip.losses.engine.choice import Engine, check_engine, sigmoid_loss, softmax_loss
 from clinclip.losses.engine.columns import ExtraColumns
 from clinclip.losses.engine.dense import compute_dtype
+from clinclip.losses.hooks import Hooked
 from clinclip.losses.schedule import Schedule
 from clinclip.losses.targets.soft import Targets
-from clinclip.losses.targets.sources import check_choice
 from clinclip.types import Batch, Embeddings, LossOutput
 
 
@@ -42,6 +43,17 @@ class Contrastive(LossTerm):
           of a process's rows, then the mean over processes); what the candidates say (``usable_twins``,
           ``twin_similarity``) and what the targets say (``pair_share``, ``target_entropy``, ``mix``,
           ``threshold_<source>``).
+
+    Example:
+        >>> Contrastive(targets="default", candidates=EditedReports())
+
+        NegCLIP with a sharper fixed temperature:
+
+        >>> Contrastive(candidates=EditedReports(columns="all"), temperature=0.05)
+
+    Recommendations:
+        1. Negatives come from one batch over all processes: more or larger devices help, accumulation does not.
+        2. "sigmoid" needs ``model.init_logit_bias`` (SigLIP starts at -10, because most pairs are no pairs).
 
     Relations:
         - no targets, no candidates: CLIP / InfoNCE; ``criterion="sigmoid"``: SigLIP.
@@ -86,12 +98,15 @@ class Contrastive(LossTerm):
         if i2t_weight < 0 or t2i_weight < 0:
             raise ConfigError(f"Contrastive(i2t_weight={i2t_weight}, t2i_weight={t2i_weight}): both must be >= 0")
         self.weights = (float(i2t_weight), float(t2i_weight))
-        if temperature is not None and not temperature > 0:
-            raise ConfigError(f"Contrastive(temperature={temperature}): must be above 0")
-        self.temperature = temperature
+        self.temperature = None if temperature is None else check_positive(self, "temperature", temperature)
         self.gather = gather
         self.engine: Engine = check_engine(self, engine, tile)
         self.tile = tile
+
+    @property
+    def parts(self) -> tuple[Hooked, ...]:
+        """The candidate sources."""
+        return self.candidates
 
     @property
     def requires(self) -> frozenset[str]:  # type: ignore[override]
@@ -100,22 +115,6 @@ class Contrastive(LossTerm):
         if self.criterion == "sigmoid":
             keys.add("embeddings.logit_bias")
         return frozenset(keys).union(*(source.requires for source in self.candidates))
-
-    def setup(self, module: Any, datamodule: Any) -> None:
-        """Forward to the candidate sources."""
-        for source in self.candidates:
-            source.setup(module, datamodule)
-
-    def on_train_epoch_start(self, epoch: int) -> None:
-        """Forward to the candidate sources."""
-        for source in self.candidates:
-            source.on_train_epoch_start(epoch)
-
-    def on_train_batch_start(self, step: int, epoch: float) -> None:
-        """Forward to the candidate sources."""
-        super().on_train_batch_start(step, epoch)
-        for source in self.candidates:
-            source.on_train_batch_start(step, epoch)
 
     def compute(self, embeddings: Embeddings, batch: Batch, targets: Targets | None) -> LossOutput:
         """The loss of this process's rows."""
@@ -126,19 +125,14 @@ class Contrastive(LossTerm):
             extra = ExtraColumns()
             for source in self.candidates:
                 extra = extra + source.columns(embeddings, batch, shard)
-            affinity = None if targets is None else targets.affinity(local=not self.gather)
+            mixture = None if targets is None else targets.mixture(local=not self.gather)
             scale = self._scale(embeddings).to(dtype)
             bias = embeddings.logit_bias
             if self.criterion == "sigmoid":
                 assert bias is not None  # checked through `requires`
-                value = sigmoid_loss(self.engine, x, y, scale, bias.to(dtype), affinity, extra, shard, self.tile)
+                value = sigmoid_loss(self.engine, x, y, scale, bias.to(dtype), mixture, extra, shard, self.tile)
             else:
-                value = softmax_loss(self.engine, x, y, scale, affinity, extra, self.weights, shard, self.tile)
-                if bias is not None:
-                    # a constant does not change a softmax; keep the parameter connected for DDP
-                    value = value + 0.0 * bias.sum()
-            if self.temperature is not None:
-                value = value + 0.0 * embeddings.logit_scale
+                value = softmax_loss(self.engine, x, y, scale, mixture, extra, self.weights, shard, self.tile)
             # diagnostics are products too: in half precision they would be off in the third digit
             return LossOutput(value, self._logs(x, y, scale, extra, targets))
 

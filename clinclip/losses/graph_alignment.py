@@ -9,12 +9,13 @@ from torch import Tensor
 
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
-from clinclip.losses.base import LossTerm, pair_similarities, zero_loss
+from clinclip.losses.base import LossTerm, pair_similarities
+from clinclip.losses.checks import check_choice, check_positive
+from clinclip.losses.citations import KO_PARK
 from clinclip.losses.engine.choice import Engine, check_engine, softmax_loss
 from clinclip.losses.engine.dense import compute_dtype
 from clinclip.losses.schedule import Schedule
 from clinclip.losses.targets.soft import Targets
-from clinclip.losses.targets.sources import KO_PARK, check_choice
 from clinclip.types import Batch, Embeddings, LossOutput
 
 Stream = Literal["image", "text"]
@@ -36,6 +37,14 @@ class GraphAlignment(LossTerm):
 
     Requirements:
         1. A graph encoder in the model (``model.graph_encoder``) and ``data.graphs=true``. It is not used at inference.
+
+    Example:
+        >>> GraphAlignment(weight=0.1, targets="default", streams=("image",))
+
+    Recommendations:
+        1. It teaches the graph encoder, and through it the other towers. The graph of a report knows no more than the
+           report: compare with ``weight=0`` before keeping it.
+        2. With :class:`clinclip.losses.GraphSimilarity` of form "learned" this term is what trains that similarity.
 
     Args:
         weight: factor of this term in the total; beta of the method.
@@ -64,9 +73,7 @@ class GraphAlignment(LossTerm):
         if not streams:
             raise ConfigError("GraphAlignment(streams=[]): name at least one of 'image', 'text'")
         self.streams = tuple(check_choice(self, "streams", stream, ("image", "text")) for stream in streams)
-        if temperature is not None and not temperature > 0:
-            raise ConfigError(f"GraphAlignment(temperature={temperature}): must be above 0")
-        self.temperature = temperature
+        self.temperature = None if temperature is None else check_positive(self, "temperature", temperature)
         self.engine: Engine = check_engine(self, engine, tile)
         self.tile = tile
 
@@ -77,7 +84,7 @@ class GraphAlignment(LossTerm):
         shard = targets.shard if targets is not None else Shard.of(len(embeddings.graph), device)
         keep = shard.gather(embeddings.graph_valid)
         kept, mine = shard.keep(keep), embeddings.graph_valid
-        value = zero_loss(embeddings)
+        value = embeddings.image.new_zeros((), dtype=dtype)
         logs: dict[str, Tensor | float] = {"graphs": float(kept.total)}
         if kept.total == 0:
             return LossOutput(value, logs)
@@ -87,14 +94,14 @@ class GraphAlignment(LossTerm):
             if self.temperature is not None:
                 scale = torch.full_like(scale, 1 / self.temperature)
             logs["scale"] = scale.detach()
-            affinity = None if targets is None else targets.affinity(keep)
+            mixture = None if targets is None else targets.mixture(keep)
             for stream in self.streams:
                 other = (embeddings.image if stream == "image" else embeddings.text).to(dtype)[mine]
-                part = softmax_loss(self.engine, other, graph, scale, affinity, None, (0.5, 0.5), kept, self.tile)
+                part = softmax_loss(self.engine, other, graph, scale, mixture, None, (0.5, 0.5), kept, self.tile)
                 value = value + part / len(self.streams)
                 logs[stream] = part.detach()
                 similarities = pair_similarities(other.detach(), graph.detach())
                 logs.update({f"{stream}_{key}": number for key, number in similarities.items()})
             if targets is not None:
-                logs.update(targets.logs(affinity))
+                logs.update(targets.logs(mixture))
         return LossOutput(value, logs)

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from clinclip.distributed import Shard
-from clinclip.errors import ConfigError
-from clinclip.losses.base import LossTerm, zero_loss
+from clinclip.losses.base import LossTerm
+from clinclip.losses.checks import check_positive
+from clinclip.losses.citations import KO_PARK
 from clinclip.losses.engine.dense import compute_dtype
 from clinclip.losses.schedule import Schedule
 from clinclip.losses.targets.soft import Targets
@@ -32,6 +33,16 @@ class NegationHardNegatives(LossTerm):
           ``positive_similarity``, ``twin_similarity``, ``margin`` (report less best twin, in cosine) and
           ``accuracy`` (share of reports that win; ties count half).
 
+    Example:
+        >>> ClinClipModule(model, losses={"contrastive": Contrastive(), "negation": NegationHardNegatives(weight=0.1)})
+
+        or ``--model.losses.negation=NegationHardNegatives --model.losses.negation.weight=0.1``.
+
+    Recommendations:
+        1. Only two texts compete, so at the start a twin holds 1/2 of the softmax; as one more column of the
+           contrastive term it holds 1/65 at batch size 64 (:class:`clinclip.losses.EditedReports`). The term is
+           therefore strong: begin with a small weight (0.1) and watch retrieval.
+
     Relations:
         - :class:`clinclip.losses.EditedReports` puts the same reports into the denominator of the contrastive loss.
 
@@ -42,10 +53,7 @@ class NegationHardNegatives(LossTerm):
         temperature: fixed temperature; null uses the model's learned logit scale.
     """
 
-    citation = (
-        "Ko, H. & Park, C. M. Bringing CLIP to the Clinic: Dynamic Soft Labels and Negation-Aware Learning for Medical "
-        "Analysis. CVPR 2025."
-    )
+    citation = KO_PARK
     requires = frozenset({"embeddings.image", "embeddings.text", "embeddings.twins", "batch.twins"})
 
     def __init__(
@@ -56,9 +64,8 @@ class NegationHardNegatives(LossTerm):
         temperature: float | None = None,
     ) -> None:
         super().__init__(weight, schedule, None)
-        if temperature is not None and not temperature > 0:
-            raise ConfigError(f"NegationHardNegatives(temperature={temperature}): must be above 0")
-        self.margin, self.temperature = float(margin), temperature
+        self.margin = float(margin)
+        self.temperature = None if temperature is None else check_positive(self, "temperature", temperature)
 
     def compute(self, embeddings: Embeddings, batch: Batch, targets: Targets | None) -> LossOutput:
         """The loss of this process's rows."""
@@ -67,10 +74,9 @@ class NegationHardNegatives(LossTerm):
         valid = batch.twins.valid
         keep = valid.any(1)
         usable = Shard.of(int(keep.sum()), device)
-        zero = zero_loss(embeddings)
         logs: dict[str, Tensor | float] = {"usable_twins": float(usable.total)}
         if usable.total == 0:
-            return LossOutput(zero, logs)
+            return LossOutput(embeddings.image.new_zeros(()), logs)
         with torch.autocast(device.type, enabled=False):
             x, y, u = (e.to(dtype)[keep] for e in (embeddings.image, embeddings.text, embeddings.twins))
             scale = embeddings.logit_scale.to(dtype)
@@ -81,7 +87,7 @@ class NegationHardNegatives(LossTerm):
             # log(1 + sum exp(gap)): no difference of large numbers
             gap = (scale * (twins - positive[:, None]) + self.margin).masked_fill(~valid[keep], -torch.inf)
             loss = torch.cat([torch.zeros_like(gap[:, :1]), gap], 1).logsumexp(1)
-            value = loss.sum() * usable.value_factor + zero
+            value = loss.sum() * usable.value_factor
         logs["scale"] = scale.detach()
         if len(x):
             logs.update(_described(positive.detach(), twins.detach(), valid[keep]))

@@ -17,8 +17,9 @@ from clinclip.distributed import all_reduce, gather_objects, mean_of_processes, 
 from clinclip.errors import CheckpointError, ConfigError, MissingFieldError, NonFiniteLossError
 from clinclip.export.checkpoint import RECORD, training_record
 from clinclip.images import Preprocessing
-from clinclip.losses.base import PROVIDERS, Hooked, LossTerm, check_requirements, zero_loss
+from clinclip.losses.base import LossTerm
 from clinclip.losses.contrastive import Contrastive
+from clinclip.losses.hooks import PROVIDERS, Hooked, check_requirements, set_up, start_batch, start_epoch
 from clinclip.losses.targets.soft import SoftTargets
 from clinclip.models.dual_encoder import DualEncoder
 from clinclip.text.prompts import load_prompts
@@ -102,7 +103,7 @@ class ClinClipModule(L.LightningModule):
         if stage == "fit":
             self._check_training()
             for _, hooked in self.hooked:
-                hooked.setup(self, datamodule)
+                set_up(hooked, self, datamodule)
 
     def _check_text(self) -> None:
         tower, tokenizer, preprocessing = self.model.text_encoder, self.data.tokenizer, self.data.preprocessing
@@ -172,7 +173,7 @@ class ClinClipModule(L.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Tell terms and targets."""
         for _, hooked in self.hooked:
-            hooked.on_train_epoch_start(self.current_epoch)
+            start_epoch(hooked, self.current_epoch)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Tell terms and targets where training stands, and set the learning rate for this step."""
@@ -181,7 +182,7 @@ class ClinClipModule(L.LightningModule):
         position = self.current_epoch * per_epoch + batch_idx // self.trainer.accumulate_grad_batches
         self._lead = position - self.global_step
         for _, hooked in self.hooked:
-            hooked.on_train_batch_start(self.global_step, position / per_epoch)
+            start_batch(hooked, self.global_step, position / per_epoch)
         factor = self.schedule((position + 0.5) / per_epoch, self.total_epochs)
         for group in self._optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
@@ -194,8 +195,7 @@ class ClinClipModule(L.LightningModule):
                 check_requirements(key, hooked.requires, embeddings, batch)
             self._checked = True
         targets = {k: None if v is None else v.prepare(embeddings, batch) for k, v in self.targets.items()}
-        # every parameter takes part in every step, whatever the terms use: DDP counts on it
-        total = zero_loss(embeddings)
+        total = embeddings.image.new_zeros(())
         logs: dict[str, Tensor | float] = {}
         for name, term in self.losses.items():
             output = term(embeddings, batch, targets)

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from clinclip.distributed import Shard
 from clinclip.losses.engine.affinity import Affinity
 from clinclip.losses.engine.closed import Linear
-from clinclip.losses.engine.factors import Factor
+from clinclip.losses.engine.mixture import Mixture
 from clinclip.losses.engine.tiles import Problem, SoftmaxTiles
 from tests.benchmarks.harness import Row, interleaved
 from tests.benchmarks.loss_problems import MIX, Inputs, clinical_table, inputs
@@ -29,13 +29,13 @@ REPEATS = int(os.environ.get("BENCH_REPEATS", "5"))
 THETA = 0.5
 
 
-def closed(data: Inputs, factor: Callable[[], Factor]) -> list[Tensor]:
+def closed(data: Inputs, affinity: Callable[[], Affinity]) -> list[Tensor]:
     """[value, s T Y, s T' X] as the tiled engine computes them."""
     shard = Shard.local(len(data.image))
-    affinity = Affinity([(1.0, factor())], MIX, "mixed", True, shard)
-    rows, cols = affinity.targets
+    mixture = Mixture([(1.0, affinity())], MIX, "mixed", True, shard)
+    rows, cols = mixture.targets
     x, y, scale = data.image, data.text, data.scale
-    tiles = SoftmaxTiles(Problem(affinity, (0.5, 0.5), shard, 512), True, x, y, scale, torch.zeros(()))
+    tiles = SoftmaxTiles(Problem(mixture, (0.5, 0.5), shard, 512), True, x, y, scale, torch.zeros(()))
     tiles.closed_form(0.5 * rows.beta, 0.5 * cols.beta)
     return [tiles.cross.sum(), tiles.dx.mul_(-scale), tiles.dy.neg_()]
 
@@ -87,18 +87,18 @@ def run() -> list[Row]:
     data = inputs(N, grad=False)
     data.labels = report_labels(N)
     distinct = len(data.labels.unique(dim=0))
-    kinds: dict[str, tuple[Callable[[], Factor], float | None]] = {
+    kinds: dict[str, tuple[Callable[[], Affinity], float | None]] = {
         "linear": (lambda: Linear(F.normalize(data.labels, dim=-1)), None),
         "gated": (lambda: clinical_table(data.labels, THETA), THETA),
     }
     rows = []
-    for name, (factor, theta) in kinds.items():
+    for name, (affinity, theta) in kinds.items():
         for peer, form in (("open_clip's distillation form", openclip), ("leanest dense", dense)):
-            for one, other in zip(closed(data, factor), form(data, theta), strict=True):
+            for one, other in zip(closed(data, affinity), form(data, theta), strict=True):
                 gap = float((one - other).norm() / other.norm())
                 assert gap < 1e-5, f"{name}: the forms differ by {gap:.1e}"
             ours, theirs = interleaved(
-                lambda f=factor: closed(data, f), lambda t=theta, form=form: form(data, t), REPEATS
+                lambda f=affinity: closed(data, f), lambda t=theta, form=form: form(data, t), REPEATS
             )
             note = f"N={N}, D=512, {distinct} distinct vectors"
             rows.append(Row(f"label target term, {name}, against {peer}", ours, theirs, theirs / ours, 50.0, note=note))

@@ -17,7 +17,7 @@ SETUP = """
 import torch
 from tests.benchmarks.loss_problems import *
 from clinclip.distributed import Shard
-from clinclip.losses.engine.affinity import Affinity
+from clinclip.losses.engine.mixture import Mixture
 from clinclip.losses.engine.tiled import tiled_softmax
 torch.set_num_threads(1)
 n = {n}
@@ -29,8 +29,8 @@ def work(data):
 work(inputs(1100))
 data = inputs(n)
 """
-OURS = """affinity = Affinity({factors}(data), MIX, "mixed", True, Shard.local(len(data.image)))
-    value = tiled_softmax(data.image, data.text, data.scale, affinity)"""
+OURS = """mixture = Mixture({affinities}(data), MIX, "mixed", True, Shard.local(len(data.image)))
+    value = tiled_softmax(data.image, data.text, data.scale, mixture)"""
 
 
 def measure(work: str, n: int) -> tuple[float, float]:
@@ -61,16 +61,16 @@ def run() -> list[Row]:
     rows = []
     kinds = {
         "softmax teacher r=128": (
-            "teacher_factors",
+            "teacher_affinities",
             {"open_clip DistillClipLoss": "openclip_teacher", "leanest dense": "dense_teacher"},
         ),
         "gated text+clinical+graph": (
-            "gated_factors",
+            "gated_affinities",
             {"open_clip's distillation form": "openclip_gated", "leanest dense": "dense_gated"},
         ),
     }
-    for name, (factors, peers) in kinds.items():
-        ours, value = measure(OURS.format(factors=factors), N)
+    for name, (affinities, peers) in kinds.items():
+        ours, value = measure(OURS.format(affinities=affinities), N)
         for peer, form in peers.items():
             theirs, other = measure(f"value = {form}(data)", N)
             assert abs(value - other) < 1e-5 * abs(other), f"{name}: {value} is not {other}"
@@ -80,7 +80,7 @@ def run() -> list[Row]:
                 Row(f"soft loss memory, {name}, against {peer}", ours / 1e6, theirs / 1e6, theirs / ours, goal,
                     unit="MB", note=f"N={N}, D=512")
             )  # fmt: skip
-        double, _ = measure(OURS.format(factors=factors), 2 * N)
+        double, _ = measure(OURS.format(affinities=affinities), 2 * N)
         rows.append(
             Row(f"soft loss memory, {name}, when N doubles", double / 1e6, ours / 1e6, double / ours, 2.3,
                 unit="MB", better="smaller", note=f"N={2 * N} over N={N}")

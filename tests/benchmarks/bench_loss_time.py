@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from clinclip.distributed import Shard
-from clinclip.losses.engine.affinity import Affinity
-from clinclip.losses.engine.factors import TILE, slices
+from clinclip.losses.engine.affinity import TILE, slices
+from clinclip.losses.engine.mixture import Mixture
 from clinclip.losses.engine.tiled import tiled_softmax
 from tests.benchmarks.harness import Row
 from tests.benchmarks.loss_problems import (
@@ -23,11 +23,11 @@ from tests.benchmarks.loss_problems import (
     Inputs,
     dense_gated,
     dense_teacher,
-    gated_factors,
+    gated_affinities,
     inputs,
     openclip_gated,
     openclip_teacher,
-    teacher_factors,
+    teacher_affinities,
 )
 
 N = int(os.environ.get("BENCH_LOSS_N", "8192"))
@@ -84,22 +84,22 @@ def run() -> list[Row]:
     rows = []
     kinds = {
         "softmax teacher r=128": (
-            lambda: teacher_factors(data),
+            lambda: teacher_affinities(data),
             {"open_clip DistillClipLoss": lambda: openclip_teacher(data), "leanest dense": lambda: dense_teacher(data)},
             [128],
         ),
         "gated text+clinical+graph": (
-            lambda: gated_factors(data),
+            lambda: gated_affinities(data),
             {"open_clip's distillation form": lambda: openclip_gated(data), "leanest dense": lambda: dense_gated(data)},
             [512, 512],
         ),
     }
-    for name, (factors, peers, ranks) in kinds.items():
+    for name, (affinities, peers, ranks) in kinds.items():
 
-        def ours(factors: Callable = factors) -> Tensor:
+        def ours(affinities: Callable = affinities) -> Tensor:
             # everything a step needs: gates, row sums, loss, gradients
-            affinity = Affinity(factors(), MIX, "mixed", True, Shard.local(N))
-            return tiled_softmax(data.image, data.text, data.scale, affinity)
+            mixture = Mixture(affinities(), MIX, "mixed", True, Shard.local(N))
+            return tiled_softmax(data.image, data.text, data.scale, mixture)
 
         forms: dict[str, Callable[[], object]] = {"tiled": lambda ours=ours: step(ours, leaves)}
         for peer, form in peers.items():

@@ -58,7 +58,7 @@ def module() -> ClinClipModule:
     return ClinClipModule(
         model,
         losses,  # type: ignore[arg-type]
-        {"default": SoftTargets(sources)},  # type: ignore[arg-type]
+        {"default": SoftTargets(**sources)},
         optimizer=lambda params: torch.optim.AdamW(params, lr=1e-3, weight_decay=1e-4, fused=True),
         schedule=WarmupCosine(1.0),
     )

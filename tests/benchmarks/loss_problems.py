@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clinclip.distributed import Shard
-from clinclip.losses.engine.factors import Factor, Gated, Softmax
+from clinclip.losses.engine.affinity import Affinity, Gated, Softmax
 from clinclip.losses.engine.similarity import Cosine
+from clinclip.losses.targets.clinical_similarity import LabelTable
 from clinclip.losses.targets.gates import QuantileGate
-from clinclip.losses.targets.sources import LabelTable, label_classes
+from clinclip.losses.targets.label_vectors import label_classes
 
 MIX, TAU, DIM, RANK = 0.3, 0.1, 512, 128
 
@@ -50,11 +51,11 @@ def inputs(n: int, dim: int = DIM, rank: int = RANK, seed: int = 0, grad: bool =
     )
 
 
-def teacher_factors(data: Inputs) -> list[tuple[float, Factor]]:
+def teacher_affinities(data: Inputs) -> list[tuple[float, Affinity]]:
     return [(1.0, Softmax(Cosine(data.teacher, normalised=True), TAU))]
 
 
-def gated_factors(data: Inputs) -> list[tuple[float, Factor]]:
+def gated_affinities(data: Inputs) -> list[tuple[float, Affinity]]:
     """The three sources of the dynamic soft label, gates included (made as the target sources make them)."""
     n = len(data.image)
     shard = Shard.local(n)
@@ -145,9 +146,9 @@ __all__ = [
     "clinical_table",
     "dense_gated",
     "dense_teacher",
-    "gated_factors",
+    "gated_affinities",
     "inputs",
     "openclip_gated",
     "openclip_teacher",
-    "teacher_factors",
+    "teacher_affinities",
 ]

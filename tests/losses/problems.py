@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from clinclip import losses
-from clinclip.losses import FixedGate, LossTerm, NeighboursGate, QuantileGate, SoftTargets, TargetSource
+from clinclip.losses import FixedGate, LossTerm, NeighboursGate, QuantileGate, Schedule, SoftTargets, TargetSource
+from clinclip.losses.engine.mixture import Form
 from clinclip.testing import random_batch, random_embeddings
 from clinclip.types import Batch, Embeddings
 
@@ -60,6 +62,18 @@ CANDIDATES = {
     "own": losses.EditedReports(columns="own"),
     "all": losses.EditedReports(columns="all"),
 }
+
+
+def mixed(
+    sources: Mapping[str, TargetSource],
+    mix: Schedule | float | None = None,
+    form: Form = "mixed",
+    normalize: bool = True,
+) -> SoftTargets:
+    """Soft targets of sources by any name: those whose name is no slot are the further ones."""
+    slots = {name: sources.get(name) for name in ("text", "clinical", "graph")}
+    more = [source for name, source in sources.items() if name not in slots]
+    return SoftTargets(**slots, more=more, mix=mix, form=form, normalize=normalize)
 
 
 def problem(

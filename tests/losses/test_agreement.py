@@ -8,10 +8,10 @@ from torch import Tensor
 
 from clinclip import losses
 from clinclip.distributed import Shard
-from clinclip.losses import SoftTargets, TargetSource
+from clinclip.losses import TargetSource
 from clinclip.losses.engine.tiled import tiled_sigmoid, tiled_softmax
 from tests.losses import reference
-from tests.losses.problems import CANDIDATES, CASES, MIXTURES, SOURCES, assert_close, gradients, loss_of, problem
+from tests.losses.problems import CANDIDATES, CASES, MIXTURES, SOURCES, assert_close, gradients, loss_of, mixed, problem
 
 MIX = 0.4
 
@@ -25,7 +25,7 @@ PAIRS = [(case, "all") for case in SOURCES] + [(case, candidates) for case in MI
 def test_loop_dense_and_tiled(case: str, candidates: str, criterion: str) -> None:
     sources, form, normalize = CASES[case]
     batch, e = problem()
-    soft = SoftTargets(sources, MIX, form, normalize)  # type: ignore[arg-type]
+    soft = mixed(sources, MIX, form, normalize)  # type: ignore[arg-type]
     wanted = slow(batch, e, sources, form, normalize, candidates, criterion)
     for engine in ("dense", "tiled"):
         term = losses.Contrastive(
@@ -57,7 +57,7 @@ def test_graph_alignment(case: str) -> None:
     batch, e = problem(size=8, seed=3)
     keep = e.graph_valid.nonzero()[:, 0].tolist()
     assert 2 < len(keep) < 8
-    soft = SoftTargets(sources, MIX, form, normalize)  # type: ignore[arg-type]
+    soft = mixed(sources, MIX, form, normalize)  # type: ignore[arg-type]
     targets = reference.soft_targets(sources, e, batch, MIX, form, normalize, keep)
     value = sum(
         reference.softmax_loss(stream, e.graph, e.logit_scale, targets, keep=keep) / 2 for stream in (e.image, e.text)
@@ -114,10 +114,10 @@ def test_several_candidate_sources_add_up(engine: str) -> None:
 def test_gradcheck(case: str, criterion: str) -> None:
     batch, e = problem(size=5, dim=2)
     shard = Shard.local(5)
-    affinity = None
+    mixture = None
     if case != "none":
         sources, form, normalize = CASES[case]
-        affinity = SoftTargets(sources, MIX, form, normalize).prepare(e, batch).affinity()  # type: ignore[arg-type]
+        mixture = mixed(sources, MIX, form, normalize).prepare(e, batch).mixture()  # type: ignore[arg-type]
     both = [source.columns(e, batch, shard) for source in CANDIDATES.values() if source is not None]
     extra = both[0] + both[1]
 
@@ -126,8 +126,8 @@ def test_gradcheck(case: str, criterion: str) -> None:
             (losses.OwnColumns(own, extra.own[0].mask),), (losses.SharedColumns(shared, extra.shared[0].allowed),)
         )
         if criterion == "softmax":
-            return tiled_softmax(x, y, scale, affinity, columns, (0.6, 0.4), shard, tile=2)
-        return tiled_sigmoid(x, y, scale, bias, affinity, columns, shard, tile=2)
+            return tiled_softmax(x, y, scale, mixture, columns, (0.6, 0.4), shard, tile=2)
+        return tiled_sigmoid(x, y, scale, bias, mixture, columns, shard, tile=2)
 
     tensors = (e.image, e.text, e.logit_scale, e.logit_bias, extra.own[0].embedding, extra.shared[0].embedding)
     inputs = tuple(t.detach().clone().requires_grad_() for t in tensors if t is not None)
@@ -145,7 +145,7 @@ def test_gradcheck(case: str, criterion: str) -> None:
 )
 def test_single_precision_keeps_five_digits(case: str, criterion: str) -> None:
     sources, form, normalize = CASES[case]
-    soft = SoftTargets(sources, MIX, form, normalize)  # type: ignore[arg-type]
+    soft = mixed(sources, MIX, form, normalize)  # type: ignore[arg-type]
     batch, e32 = problem(size=45, dim=24, dtype=torch.float32, scale=14.2857)
     e64 = e32.apply(lambda t: t.detach().double().requires_grad_() if t.is_floating_point() else t)
     term = losses.Contrastive(criterion=criterion, candidates=CANDIDATES["all"], engine="dense")  # type: ignore[arg-type]

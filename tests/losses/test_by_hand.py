@@ -12,11 +12,12 @@ from torch import Tensor
 from clinclip import losses
 from clinclip.distributed import Shard
 from clinclip.losses import FixedGate, NeighboursGate, QuantileGate, SoftTargets, TargetSource
-from clinclip.losses.engine.affinity import Affinity
+from clinclip.losses.engine.affinity import Matrix
 from clinclip.losses.engine.closed import Equal, Linear
-from clinclip.losses.engine.factors import Matrix
+from clinclip.losses.engine.mixture import Mixture
 from clinclip.testing import random_batch, random_embeddings
 from clinclip.types import Batch, Embeddings
+from tests.losses.problems import mixed
 
 #: three reports in the plane: cosines 0.8 (first two), 0 (first and third), 0.6 (last two)
 PLANE = [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]]
@@ -48,9 +49,9 @@ def embeddings_of(batch: Batch, text: list[list[float]], image: list[list[float]
 
 
 def targets_of(source: TargetSource, batch: Batch, e: Embeddings, mix: float = 0.3, **options) -> tuple[Tensor, Tensor]:
-    affinity = SoftTargets({"only": source}, mix, **options).prepare(e, batch).affinity()
-    assert affinity is not None
-    return affinity.dense()
+    mixture = mixed({"only": source}, mix, **options).prepare(e, batch).mixture()
+    assert mixture is not None
+    return mixture.dense()
 
 
 def same(ours: Tensor, wanted: list[list[float]]) -> None:
@@ -91,7 +92,7 @@ def test_text_with_a_quantile_gate() -> None:
         source = losses.TextSimilarity(gate=QuantileGate(q))
         pair, rest = 0.7 + 0.3 / (1 + a), 0.3 * a / (1 + a)
         same(targets_of(source, batch, e)[0], [[pair, rest, 0.0], [rest, pair, 0.0], [0.0, 0.0, 1.0]])
-        soft = SoftTargets({"text": source}, 0.3).prepare(e, batch)
+        soft = mixed({"text": source}, 0.3).prepare(e, batch)
         assert float(soft.logs()["threshold_text"]) == pytest.approx(theta)
 
 
@@ -249,26 +250,24 @@ def test_self_similarity() -> None:
 def test_weights_of_a_mixture() -> None:
     # patients: A_02 = 1, weight 3; texts: A_01 = 1, weight 1. A = (3 A^p + A^t) / 4: row 0 is 1, 0.25, 0.75
     batch = replace(batch_of(3), patient=torch.tensor([1, 2, 1]), text_hash=torch.tensor([5, 5, 6]))
-    sources: dict[str, TargetSource | None] = {
-        "patient": losses.MultiPositive(by="patient"),
-        "text": losses.MultiPositive(by="text"),
-        "unused": None,
-    }
-    soft = SoftTargets(sources, 0.5, weights={"patient": 3.0})
+    text, patient = losses.MultiPositive(by="text"), losses.MultiPositive(weight=3.0, by="patient")
+    soft = SoftTargets(text=text, graph=None, more=[patient], mix=0.5)
     rows = soft.prepare(embeddings_of(batch, PLANE), batch).matrix()
     same(rows.double(), [[0.75, 0.0625, 0.1875], [0.1, 0.9, 0], [0.5 * 0.75 / 1.75, 0, 0.5 + 0.5 / 1.75]])
-    assert list(SoftTargets(sources, weights={"text": 0.0}).sources) == ["patient"]
+    # a weight of 0 leaves a source out; further ones have the names of their classes
+    silent = losses.TextSimilarity(weight=0.0)
+    assert list(SoftTargets(text=silent, more=[patient, text]).sources) == ["MultiPositive", "MultiPositive_2"]
 
 
 def test_linear_and_matrix_factors() -> None:
     # L = (1, 0), (1, 1): L L^T off the pair is 1; a user's own matrix need not be symmetric
     shard = Shard.local(2)
-    linear = Affinity([(1.0, Linear(vectors([[1, 0], [1, 1]])))], 0.5, "mixed", True, shard)
+    linear = Mixture([(1.0, Linear(vectors([[1, 0], [1, 1]])))], 0.5, "mixed", True, shard)
     same(linear.dense()[0], [[0.75, 0.25], [0.25, 0.75]])
-    own = Affinity([(1.0, Matrix(vectors([[1, 0.5], [0, 1]])))], 0.6, "mixed", True, shard)
+    own = Mixture([(1.0, Matrix(vectors([[1, 0.5], [0, 1]])))], 0.6, "mixed", True, shard)
     same(own.dense()[0], [[0.8, 0.2], [0, 1]])
     same(own.dense()[1], [[1, 0], [0.2, 0.8]])
-    lonely = Affinity([(1.0, Equal(torch.tensor([4, 5])))], 0.6, "mixed", True, shard)
+    lonely = Mixture([(1.0, Equal(torch.tensor([4, 5])))], 0.6, "mixed", True, shard)
     same(lonely.dense()[0].double(), [[1, 0], [0, 1]])
 
 

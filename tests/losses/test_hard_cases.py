@@ -10,11 +10,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clinclip import losses
-from clinclip.losses import NeighboursGate, QuantileGate, SoftTargets, TargetSource
+from clinclip.losses import NeighboursGate, QuantileGate, TargetSource
 from clinclip.losses.targets import gates
-from clinclip.types import Batch, Embeddings
+from clinclip.testing import random_batch
+from clinclip.types import Batch, Embeddings, LossOutput
 from tests.losses import reference
-from tests.losses.problems import CANDIDATES, assert_close, gradients, problem
+from tests.losses.problems import CANDIDATES, assert_close, gradients, mixed, problem
 
 MIX = 0.4
 SOURCES: dict[str, TargetSource] = {
@@ -102,7 +103,7 @@ def check(batch: Batch, e32: Embeddings, sources: dict[str, TargetSource], candi
     """Both engines in float32 against the slow loop in float64: four digits where affinities are steep."""
     n = len(e32.image)
     e64 = e32.apply(lambda t: leaf(t.double()) if t.is_floating_point() else t)
-    soft = SoftTargets(sources, MIX)  # type: ignore[arg-type]
+    soft = mixed(sources, MIX)  # type: ignore[arg-type]
     targets = reference.soft_targets(sources, e64, batch, MIX) if sources else reference.one_hot(n)
     extra = None if candidates == "none" else reference.twin_columns(e64, batch, candidates)
     if criterion == "softmax":
@@ -147,7 +148,7 @@ def test_tiny_batches(size: int) -> None:
 def test_a_batch_of_one_has_nothing_to_learn() -> None:
     batch, e = problem(1)
     for engine in ("dense", "tiled"):
-        value = losses.Contrastive(engine=engine).compute(e, batch, SoftTargets(SOURCES, MIX).prepare(e, batch)).value  # type: ignore[arg-type]
+        value = losses.Contrastive(engine=engine).compute(e, batch, mixed(SOURCES, MIX).prepare(e, batch)).value  # type: ignore[arg-type]
         assert abs(float(value.detach())) < 1e-14
         assert all(float(g.norm()) < 1e-14 for g in gradients(value, e).values())
 
@@ -161,7 +162,7 @@ def test_a_solved_batch_keeps_its_digits() -> None:
 @pytest.mark.parametrize("tile", [1, 2, 3, 4, 5, 7, 8, 64])
 def test_any_tile(tile: int) -> None:
     batch, e = problem(7)
-    targets = SoftTargets(SOURCES, MIX).prepare(e, batch)  # type: ignore[arg-type]
+    targets = mixed(SOURCES, MIX).prepare(e, batch)  # type: ignore[arg-type]
     for criterion in ("softmax", "sigmoid"):
         options = {"criterion": criterion, "candidates": CANDIDATES["all"]}
         wanted = losses.Contrastive(engine="dense", **options).compute(e, batch, targets).value  # type: ignore[arg-type]
@@ -172,11 +173,11 @@ def test_any_tile(tile: int) -> None:
 @pytest.mark.parametrize("engine", ["dense", "tiled"])
 def test_graph_alignment_with_few_graphs(engine: str) -> None:
     """No graph and one graph: nothing to learn, and the zero is connected to every embedding."""
-    soft = SoftTargets(SOURCES, MIX)  # type: ignore[arg-type]
+    soft = mixed(SOURCES, MIX)  # type: ignore[arg-type]
     for kept in (0, 1):
         batch, e = problem(6)
         e = replace(e, graph_valid=torch.arange(6) < kept)
-        value = losses.GraphAlignment(engine=engine).compute(e, batch, soft.prepare(e, batch)).value  # type: ignore[arg-type]
+        value = losses.GraphAlignment(engine=engine, targets="soft")(e, batch, {"soft": soft.prepare(e, batch)}).value  # type: ignore[arg-type]
         value.backward()
         assert abs(float(value.detach())) < 1e-14
         for tensor in (e.image, e.text, e.graph, e.twins, e.logit_scale, e.logit_bias):
@@ -185,7 +186,7 @@ def test_graph_alignment_with_few_graphs(engine: str) -> None:
 
 def test_negation_term_without_twins_is_a_connected_zero() -> None:
     batch, e = nothing_to_negate(*problem(6))
-    out = losses.NegationHardNegatives().compute(e, batch, None)
+    out = losses.NegationHardNegatives()(e, batch)
     out.value.backward()
     assert float(out.value.detach()) == 0.0
     assert out.logs == {"usable_twins": 0.0}
@@ -199,10 +200,18 @@ def test_negation_term_at_scale_100() -> None:
     assert all(torch.isfinite(g).all() for g in gradients(value, e).values())
 
 
+class Silent(losses.LossTerm):
+    """A user's term with nothing to say of this batch."""
+
+    def compute(self, embeddings: Embeddings, batch: Batch, targets: losses.Targets | None) -> LossOutput:
+        return LossOutput(torch.zeros(()))
+
+
 def test_a_zero_is_connected_and_stays_zero() -> None:
     # in half precision the sum of these is infinite, and 0 times infinity is not a number
     huge = torch.full((4, 8), 60000.0, dtype=torch.float16, requires_grad=True)
-    value = losses.base.connected_zero(huge, None, torch.tensor(float("inf"), requires_grad=True))
+    e = Embeddings(image=huge, text=huge, logit_scale=torch.tensor(float("inf"), requires_grad=True))
+    value = Silent()(e, random_batch(4)).value
     value.backward()
     assert float(value.detach()) == 0.0 and huge.grad is not None and not huge.grad.any()
 
@@ -210,7 +219,7 @@ def test_a_zero_is_connected_and_stays_zero() -> None:
 def test_identical_reports_do_not_close_the_gate() -> None:
     """A third of the reports identical: rounding above 1 must not turn the rest of the batch into positives."""
     batch, e = third_alike(*problem(30, dim=12, dtype=torch.float32))
-    rows = SoftTargets({"text": losses.TextSimilarity(gate=QuantileGate(0.95))}, 1.0).prepare(e, batch).matrix()
+    rows = mixed({"text": losses.TextSimilarity(gate=QuantileGate(0.95))}, 1.0).prepare(e, batch).matrix()
     same = (torch.arange(30) % 3 == 0).float()
     wanted = torch.where(same[:, None] * same[None] > 0, 1 / 10, 0.0)
     wanted.diagonal().copy_(torch.where(same > 0, 1 / 10, 1.0))
@@ -231,7 +240,7 @@ def test_the_quantile_is_that_of_a_seeded_subset() -> None:
     batch, e = problem(40, dtype=torch.float32)
     first = losses.TextSimilarity(gate=QuantileGate(rows=8, seed=1))
     thresholds = [
-        float(SoftTargets({"t": s}, 0.3).prepare(e, batch).logs()["threshold_t"])
+        float(mixed({"text": s}, 0.3).prepare(e, batch).logs()["threshold_text"])
         for s in (first, first, losses.TextSimilarity(gate=QuantileGate(rows=8, seed=2)))
     ]
     assert thresholds[0] == thresholds[1] != thresholds[2]

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from clinclip import losses
 from clinclip.losses import SoftTargets
-from tests.losses.problems import CANDIDATES, CASES, assert_close, gradients, loss_of, problem
+from tests.losses.problems import CANDIDATES, CASES, assert_close, gradients, loss_of, mixed, problem
 
 
 def clip_loss(image: Tensor, text: Tensor, scale: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ def siglip_loss(image: Tensor, text: Tensor, scale: Tensor, bias: Tensor) -> Ten
     return -F.logsigmoid(labels * logits).sum() / n
 
 
-@pytest.mark.parametrize("soft", [None, SoftTargets({"text": losses.TextSimilarity()}, 0.0)], ids=["none", "zero"])
+@pytest.mark.parametrize("soft", [None, mixed({"text": losses.TextSimilarity()}, 0.0)], ids=["none", "zero"])
 @pytest.mark.parametrize("size", [1, 2, 37])
 def test_without_soft_labels_it_is_clip(size: int, soft: SoftTargets | None) -> None:
     batch, e = problem(size, dim=16, dtype=torch.float32, bias=None)
@@ -54,10 +54,10 @@ def test_without_soft_labels_it_is_siglip() -> None:
 def test_targets_are_distributions(case: str) -> None:
     sources, form, normalize = CASES[case]
     batch, e = problem(11)
-    targets = SoftTargets(sources, 0.4, form, normalize).prepare(e, batch)  # type: ignore[arg-type]
-    affinity = targets.affinity()
-    assert affinity is not None
-    for rows, numbers in zip(affinity.dense(), affinity.targets, strict=True):
+    targets = mixed(sources, 0.4, form, normalize).prepare(e, batch)  # type: ignore[arg-type]
+    mixture = targets.mixture()
+    assert mixture is not None
+    for rows, numbers in zip(mixture.dense(), mixture.targets, strict=True):
         assert (rows >= 0).all()
         torch.testing.assert_close(rows.sum(1), numbers.mass.double())
         if normalize:
@@ -68,7 +68,7 @@ def test_targets_are_distributions(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_order_of_the_batch_does_not_matter(case: str) -> None:
     sources, form, normalize = CASES[case]
-    soft = SoftTargets(sources, 0.4, form, normalize)  # type: ignore[arg-type]
+    soft = mixed(sources, 0.4, form, normalize)  # type: ignore[arg-type]
     batch, e = problem(9)
     order = torch.randperm(9, generator=torch.Generator().manual_seed(1))
     shuffled, moved = batch.rows(order), e.rows(order)
@@ -85,7 +85,7 @@ def test_order_of_the_batch_does_not_matter(case: str) -> None:
 def test_twins_raise_the_loss_and_masked_ones_do_nothing(criterion: str, engine: str) -> None:
     batch, e = problem(9)
     assert batch.twins is not None
-    soft = SoftTargets({"text": losses.TextSimilarity()}, 0.3)
+    soft = mixed({"text": losses.TextSimilarity()}, 0.3)
 
     def value(candidates: str, of=batch) -> tuple[Tensor, dict[str, Tensor]]:
         term = losses.Contrastive(criterion=criterion, candidates=CANDIDATES[candidates], engine=engine, tile=4)  # type: ignore[arg-type]
@@ -102,9 +102,9 @@ def test_twins_raise_the_loss_and_masked_ones_do_nothing(criterion: str, engine:
 def test_soft_labels_send_no_gradient() -> None:
     # the loss with targets held fixed has the same gradient: targets are constants
     batch, e = problem(9)
-    soft = SoftTargets({k: CASES[k][0]["only"] for k in ("text-online", "graph-learned", "self-image")}, 0.4)
+    soft = mixed({k: CASES[k][0]["only"] for k in ("text-online", "graph-learned", "self-image")}, 0.4)
     term = losses.Contrastive(engine="dense")
-    rows, cols = soft.prepare(e, batch).affinity().dense()  # type: ignore[union-attr]
+    rows, cols = soft.prepare(e, batch).mixture().dense()  # type: ignore[union-attr]
     logits = e.logit_scale * e.image @ e.text.T
     value = -((rows * logits.log_softmax(1)).sum() + (cols * logits.T.log_softmax(1)).sum()) / 18
     assert_close(loss_of(term, batch, e, soft), (value, gradients(value, e)), 1e-12)
@@ -114,8 +114,8 @@ def test_soft_labels_send_no_gradient() -> None:
 
 def test_targets_of_one_prepare_serve_every_term() -> None:
     batch, e = problem(9)
-    targets = SoftTargets({"text": losses.TextSimilarity()}, 0.3).prepare(e, batch)
-    assert targets.affinity() is targets.affinity()
+    targets = mixed({"text": losses.TextSimilarity()}, 0.3).prepare(e, batch)
+    assert targets.mixture() is targets.mixture()
     by_name = losses.Contrastive(targets="default")(e, batch, {"default": targets}).value
     torch.testing.assert_close(by_name, losses.Contrastive().compute(e, batch, targets).value)
 

@@ -11,18 +11,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from clinclip import losses
 from clinclip.distributed import Shard
-from clinclip.losses import LossTerm, SoftTargets
+from clinclip.losses import LossTerm
 from clinclip.losses.engine.dense import dense_sigmoid, dense_softmax
 from clinclip.losses.engine.tiled import tiled_sigmoid, tiled_softmax
-from tests.losses.problems import CANDIDATES, assert_close, gradients, problem
+from tests.losses.problems import CANDIDATES, assert_close, gradients, mixed, problem
 from tests.losses.test_hard_cases import SOURCES as EVERY_SOURCE
 from tests.losses.test_hard_cases import leaf
 
-#: one source of each kind of factor: gate, table, softmax, exponential, ids
+#: one source of each kind of affinity: gate, table, softmax, exponential, ids
 SOURCES = {k: EVERY_SOURCE[k] for k in ("text", "clinical", "graph", "self", "prior", "same")}
 HALVES = [torch.bfloat16, torch.float16]
 #: what half precision may be used for: being converted, moved, compared, added to a gradient
-HARMLESS = {"_to_copy", "detach", "clone", "view", "slice", "slice_backward", "alias", "expand", "select"}
+HARMLESS = {"_to_copy", "new_zeros", "detach", "clone", "view", "slice", "slice_backward", "alias", "expand", "select"}
 HARMLESS |= {"zeros_like", "add"}
 
 
@@ -65,7 +65,7 @@ def test_autocast_changes_nothing(name: str, engine: str, half: torch.dtype) -> 
     # embeddings as a half-precision tower returns them; the scale is a float32 parameter
     e = full.apply(lambda t: leaf(t.to(half)) if t.is_floating_point() and t.ndim else t)
     exact = e.apply(lambda t: leaf(t.float()) if t.is_floating_point() else t)
-    term, soft = terms(engine)[name], SoftTargets(SOURCES, 0.4)  # type: ignore[arg-type]
+    term, soft = terms(engine)[name], mixed(SOURCES, 0.4)  # type: ignore[arg-type]
     value = term.compute(exact, batch, soft.prepare(exact, batch)).value
     wanted = (value, gradients(value, exact))
     with HalfOperations() as seen:
@@ -86,18 +86,18 @@ def test_engines_alone_promote_their_inputs(half: torch.dtype) -> None:
     batch, e = problem(9, dim=12, dtype=torch.float32)
     x, y = (t.detach().to(half) for t in (e.image, e.text))
     scale, bias = torch.tensor(100.0, dtype=half), torch.tensor(-10.0, dtype=half)
-    soft = SoftTargets(SOURCES, 0.4).prepare(replace(e, text=y.float()), batch)  # type: ignore[arg-type]
-    affinity, shard = soft.affinity(), Shard.local(9)
+    soft = mixed(SOURCES, 0.4).prepare(replace(e, text=y.float()), batch)  # type: ignore[arg-type]
+    mixture, shard = soft.mixture(), Shard.local(9)
     columns = losses.EditedReports("all").columns(e, batch, shard)
     halved = columns.to(half)
     rounded = halved.to(torch.float32)
     with torch.autocast("cpu", dtype=half):
         for softmax in (dense_softmax, tiled_softmax):
-            ours = softmax(x, y, scale, affinity, halved)
-            assert torch.equal(ours, softmax(x.float(), y.float(), scale.float(), affinity, rounded))
+            ours = softmax(x, y, scale, mixture, halved)
+            assert torch.equal(ours, softmax(x.float(), y.float(), scale.float(), mixture, rounded))
         for sigmoid in (dense_sigmoid, tiled_sigmoid):
-            ours = sigmoid(x, y, scale, bias, affinity, halved)
-            assert torch.equal(ours, sigmoid(x.float(), y.float(), scale.float(), bias.float(), affinity, rounded))
+            ours = sigmoid(x, y, scale, bias, mixture, halved)
+            assert torch.equal(ours, sigmoid(x.float(), y.float(), scale.float(), bias.float(), mixture, rounded))
 
 
 def test_double_precision_stays_double() -> None:
@@ -105,5 +105,5 @@ def test_double_precision_stays_double() -> None:
     for engine in ("dense", "tiled"):
         for term in terms(engine).values():
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                value = term.compute(e, batch, SoftTargets(SOURCES, 0.4).prepare(e, batch)).value  # type: ignore[arg-type]
+                value = term.compute(e, batch, mixed(SOURCES, 0.4).prepare(e, batch)).value  # type: ignore[arg-type]
             assert value.dtype == torch.float64

@@ -13,22 +13,22 @@ from clinclip import losses
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError, MissingFieldError
 from clinclip.losses import (
+    Affinity,
     CandidateSource,
     Constant,
     CosineRamp,
     ExtraColumns,
-    Factor,
     LinearRamp,
     LossTerm,
+    Matrix,
     OwnColumns,
     SoftTargets,
     TargetSource,
 )
-from clinclip.losses.base import PROVIDERS, check_requirements
-from clinclip.losses.engine.factors import Matrix
+from clinclip.losses.hooks import PROVIDERS, check_requirements, set_up, start_batch, start_epoch
 from clinclip.types import Batch, Embeddings, LossOutput
 from tests.losses import reference
-from tests.losses.problems import CANDIDATES, SOURCES, assert_close, gradients, loss_of, problem
+from tests.losses.problems import CANDIDATES, SOURCES, assert_close, gradients, loss_of, mixed, problem
 
 # --- schedules --------------------------------------------------------------------------------------------------------
 
@@ -45,10 +45,10 @@ def test_schedules_by_hand() -> None:
 
 
 def test_the_default_ramp_of_lambda() -> None:
-    soft = SoftTargets({"text": losses.TextSimilarity()})
+    soft = mixed({"text": losses.TextSimilarity()})
     found = []
     for step in range(0, 30, 5):
-        soft.on_train_batch_start(step, step / 10)
+        start_batch(soft, step, step / 10)
         found.append(round(soft.current_mix, 6))
     assert found == [0.0, 0.15, 0.3, 0.3, 0.3, 0.3]
 
@@ -57,14 +57,14 @@ def test_schedules_hold_no_state_so_a_resumed_run_continues_them() -> None:
     batch, e = problem(6)
 
     def objects() -> tuple[SoftTargets, LossTerm]:
-        soft = SoftTargets({"text": losses.TextSimilarity()}, LinearRamp(0.0, 0.6, epochs=2.0))
+        soft = mixed({"text": losses.TextSimilarity()}, LinearRamp(0.0, 0.6, epochs=2.0))
         return soft, losses.Contrastive(0.5, CosineRamp(0.2, 1.0, epochs=3.0), "default")
 
     def walk(soft: SoftTargets, term: LossTerm, steps: range) -> list[float]:
         found = []
         for step in steps:
             for hooked in (soft, term):
-                hooked.on_train_batch_start(step, step / 4)
+                start_batch(hooked, step, step / 4)
             value = term(e, batch, {"default": soft.prepare(e, batch)}).value
             found.append(float(value.detach()) * term.current_weight)
         return found
@@ -77,7 +77,7 @@ def test_schedules_hold_no_state_so_a_resumed_run_continues_them() -> None:
 def test_the_weight_follows_its_schedule() -> None:
     term = losses.NegationHardNegatives(weight=2.0, schedule=LinearRamp(0.0, 1.0, epochs=2.0))
     assert term.current_weight == 0.0
-    term.on_train_batch_start(7, 1.0)
+    start_batch(term, 7, 1.0)
     assert term.current_weight == 1.0
     assert losses.GraphAlignment().current_weight == 0.5
 
@@ -101,12 +101,49 @@ def test_hooks_reach_sources_and_candidates() -> None:
     class Columns(Spy, losses.EditedReports):
         pass
 
-    for hooked in (SoftTargets({"a": Source()}), losses.Contrastive(candidates=Columns())):
+    for hooked in (mixed({"a": Source()}), losses.Contrastive(candidates=Columns())):
         calls.clear()
-        hooked.setup("module", "data")
-        hooked.on_train_epoch_start(3)
-        hooked.on_train_batch_start(40, 3.5)
+        set_up(hooked, "module", "data")
+        start_epoch(hooked, 3)
+        start_batch(hooked, 40, 3.5)
         assert calls == [("setup", "module", "data"), ("epoch", 3), ("batch", 40, 3.5)]
+
+
+def test_overriding_every_hook_without_super_stops_no_schedule() -> None:
+    """What the framework keeps (the place in a schedule, the parts' hooks) does not depend on a user's ``super()``."""
+    seen: list[tuple] = []
+
+    class Silent(losses.Hooked):
+        def setup(self, module, datamodule) -> None:
+            seen.append(("setup", type(self).__name__))
+
+        def on_train_epoch_start(self, epoch: int) -> None:
+            seen.append((epoch, type(self).__name__))
+
+        def on_train_batch_start(self, step: int, epoch: float) -> None:
+            seen.append((step, epoch, type(self).__name__))
+
+    class Term(Silent, losses.Contrastive):
+        pass
+
+    class Soft(Silent, SoftTargets):
+        pass
+
+    class Source(Silent, losses.MultiPositive):
+        pass
+
+    class Columns(Silent, losses.EditedReports):
+        pass
+
+    term = Term(weight=2.0, schedule=LinearRamp(0.0, 1.0, epochs=2.0), candidates=Columns())
+    soft = Soft(more=[Source()], mix=LinearRamp(0.0, 0.4, epochs=2.0))
+    for hooked in (term, soft):
+        set_up(hooked, None, None)
+        start_epoch(hooked, 1)
+        start_batch(hooked, 6, 1.5)
+    assert (term.current_weight, round(soft.current_mix, 6)) == (1.5, 0.3)
+    names = ("Term", "Columns"), ("Soft", "Source")
+    assert seen == [(*c, n) for part in names for c in (("setup",), (1,), (6, 1.5)) for n in part]
 
 
 # --- diagnostics ------------------------------------------------------------------------------------------------------
@@ -120,7 +157,7 @@ def test_diagnostics_of_the_contrastive_term() -> None:
         "clinical": SOURCES["clinical"],
         "graph": SOURCES["graph-overlap"],
     }
-    soft = SoftTargets(sources, 0.4)
+    soft = mixed(sources, 0.4)
     out = losses.Contrastive(candidates=CANDIDATES["own"]).compute(e, batch, soft.prepare(e, batch))
     q = reference.soft_targets(sources, e, batch, 0.4).rows  # type: ignore[arg-type]
     cosines, valid = (e.image @ e.text.T).detach(), batch.twins.valid
@@ -149,11 +186,7 @@ def test_diagnostics_of_the_contrastive_term() -> None:
 
 def test_diagnostics_of_one_hot_targets() -> None:
     batch, e = problem(4)
-    logs = (
-        losses.Contrastive()
-        .compute(e, batch, SoftTargets({"text": SOURCES["text-online"]}, 0.0).prepare(e, batch))
-        .logs
-    )
+    logs = losses.Contrastive().compute(e, batch, mixed({"text": SOURCES["text-online"]}, 0.0).prepare(e, batch)).logs
     assert (logs["mix"], logs["pair_share"], logs["target_entropy"]) == (0.0, 1.0, 0.0)
 
 
@@ -161,7 +194,7 @@ def test_diagnostics_of_the_graph_stream() -> None:
     batch, e = problem(8, seed=3)
     assert e.graph is not None and e.graph_valid is not None
     keep = e.graph_valid.nonzero()[:, 0].tolist()
-    soft = SoftTargets({"text": SOURCES["text-online"]}, 0.4)
+    soft = mixed({"text": SOURCES["text-online"]}, 0.4)
     logs = losses.GraphAlignment().compute(e, batch, soft.prepare(e, batch)).logs
     q = reference.soft_targets({"text": SOURCES["text-online"]}, e, batch, 0.4, keep=keep).rows
     assert logs["graphs"] == len(keep) < 8
@@ -208,8 +241,8 @@ def test_every_requirement_has_a_provider() -> None:
         (losses.Contrastive(candidates=losses.EditedReports()), "embeddings.twins", "data.twins"),
         (losses.Contrastive(criterion="sigmoid"), "embeddings.logit_bias", "init_logit_bias"),
         (losses.GraphAlignment(), "embeddings.graph", "model.graph_encoder"),
-        (SoftTargets({"a": losses.TextSimilarity(source="frozen")}), "batch.frozen_text", "data.frozen_text"),
-        (SoftTargets({"a": losses.GraphSimilarity(form="overlap")}), "batch.graph", "data.graphs=true"),
+        (mixed({"a": losses.TextSimilarity(source="frozen")}), "batch.frozen_text", "data.frozen_text"),
+        (mixed({"a": losses.GraphSimilarity(form="overlap")}), "batch.graph", "data.graphs=true"),
     ],
 )
 def test_what_is_missing_is_named_with_its_provider(hooked, missing: str, provider: str) -> None:
@@ -244,7 +277,7 @@ def test_what_is_missing_is_named_with_its_provider(hooked, missing: str, provid
         (lambda: losses.CyclicConsistency(in_modal=-1), "in_modal=-1"),
         (lambda: losses.EditedReports(columns="some"), "'own', 'all'"),
         (lambda: losses.EditedReports(encoding="binary"), "'positive', 'signed', 'u_zeros', 'u_ones'"),
-        (lambda: losses.EditedReports(labels="mine"), "'text', 'batch'"),
+        (lambda: losses.EditedReports(labels="mine"), "'batch', 'text'"),
         (lambda: losses.TextSimilarity(source="cls"), "'online', 'features', 'frozen'"),
         (lambda: losses.TextSimilarity(weight=-2), "weight=-2"),
         (lambda: losses.ClinicalSimilarity(encoding="binary"), "'positive', 'signed'"),
@@ -262,11 +295,10 @@ def test_what_is_missing_is_named_with_its_provider(hooked, missing: str, provid
         (lambda: losses.NeighboursGate(k=0), "k=0"),
         (lambda: losses.NeighboursGate(ceiling=0.0), "ceiling=0.0"),
         (lambda: LinearRamp(epochs=-1), "epochs=-1"),
-        (lambda: SoftTargets({}, 1.5), "mix=1.5"),
-        (lambda: SoftTargets({}, -0.1), "mix=-0.1"),
-        (lambda: SoftTargets({}, form="blended"), "'mixed', 'added'"),
-        (lambda: SoftTargets({"a": losses.MultiPositive()}, weights={"b": 1.0}), "names 'b'"),
-        (lambda: SoftTargets({"a": losses.MultiPositive()}, weights={"a": -1.0}), "must be >= 0"),
+        (lambda: SoftTargets(mix=1.5), "mix=1.5"),
+        (lambda: SoftTargets(mix=-0.1), "mix=-0.1"),
+        (lambda: SoftTargets(form="blended"), "'mixed', 'added'"),
+        (lambda: losses.MultiPositive(weight=-1.0), "must be >= 0"),
     ],
 )
 def test_bad_options_are_named_with_what_is_allowed(make, words: str) -> None:
@@ -275,11 +307,11 @@ def test_bad_options_are_named_with_what_is_allowed(make, words: str) -> None:
 
 
 def test_a_schedule_may_not_leave_its_range() -> None:
-    soft = SoftTargets({"a": losses.MultiPositive()}, LinearRamp(0.0, 2.0, epochs=1.0))
-    soft.on_train_batch_start(10, 1.0)
+    soft = mixed({"a": losses.MultiPositive()}, LinearRamp(0.0, 2.0, epochs=1.0))
+    start_batch(soft, 10, 1.0)
     with pytest.raises(ConfigError, match=r"model.targets.<name>.mix"):
         _ = soft.current_mix
-    added = SoftTargets({"a": losses.MultiPositive()}, 2.0, form="added")
+    added = mixed({"a": losses.MultiPositive()}, 2.0, form="added")
     assert added.current_mix == 2.0
 
 
@@ -303,7 +335,7 @@ def test_public_names() -> None:
 class SameFirstToken(TargetSource):
     """A user's target source, as a plain matrix."""
 
-    def factor(self, embeddings: Embeddings, batch: Batch, shard: Shard) -> Factor:
+    def affinity(self, embeddings: Embeddings, batch: Batch, shard: Shard) -> Affinity:
         first = shard.gather(batch.text.token_ids[:, 0]) % 3
         return Matrix((first[:, None] == first).double())
 
@@ -331,7 +363,7 @@ class Norms(LossTerm):
 @pytest.mark.parametrize("engine", ["dense", "tiled"])
 def test_classes_of_ones_own(engine: str) -> None:
     batch, e = problem(7)
-    soft = SoftTargets({"mine": SameFirstToken()}, 0.5)
+    soft = mixed({"mine": SameFirstToken()}, 0.5)
     first = (batch.text.token_ids[:, 0] % 3).tolist()
     counts = [first.count(v) for v in first]
     q = [[0.5 * (i == j) + 0.5 * (first[i] == first[j]) / counts[i] for j in range(7)] for i in range(7)]

@@ -17,9 +17,9 @@ import clinclip
 from clinclip import losses
 from clinclip.distributed import Shard
 from clinclip.losses.engine import choice as engine
-from clinclip.losses.engine.affinity import Affinity
+from clinclip.losses.engine.affinity import Gated, Softmax
 from clinclip.losses.engine.closed import Equal
-from clinclip.losses.engine.factors import Gated, Softmax
+from clinclip.losses.engine.mixture import Mixture
 from clinclip.losses.engine.similarity import Cosine
 from clinclip.losses.engine.tiled import tiled_sigmoid, tiled_softmax
 from tests.losses.problems import problem
@@ -30,7 +30,7 @@ PARTS = (
     "distributed",
     *(
         f"losses.engine.{m}"
-        for m in ("affinity", "closed", "columns", "dense", "factors", "similarity", "tiled", "tiles")
+        for m in ("affinity", "closed", "columns", "dense", "mixture", "similarity", "tiled", "tiles")
     ),
 )
 EXAMPLE = """
@@ -38,14 +38,14 @@ import sys
 import torch
 from torch.nn import functional as F
 from clinclip.distributed import Shard
-from clinclip.losses.engine.affinity import Affinity
-from clinclip.losses.engine.factors import Gated
+from clinclip.losses.engine.mixture import Mixture
+from clinclip.losses.engine.affinity import Gated
 from clinclip.losses.engine.similarity import Cosine
 from clinclip.losses.engine.tiled import tiled_softmax
 n = 9
 images, texts, reports = (F.normalize(torch.randn(n, 5), dim=-1).requires_grad_() for _ in range(3))
-affinity = Affinity([(1.0, Gated(Cosine(reports.detach()), torch.tensor(0.8)))], 0.3, "mixed", True, Shard.local(n))
-tiled_softmax(images, texts, torch.tensor(14.0), affinity, tile=4).backward()
+mixture = Mixture([(1.0, Gated(Cosine(reports.detach()), torch.tensor(0.8)))], 0.3, "mixed", True, Shard.local(n))
+tiled_softmax(images, texts, torch.tensor(14.0), mixture, tile=4).backward()
 assert images.grad.isfinite().all() and images.grad.any()
 print(sorted(m for m in sys.modules if m.startswith("clinclip")))
 print(sorted({"lightning", "transformers", "timm", "pandas", "sklearn"} & set(sys.modules)))
@@ -107,28 +107,28 @@ def unit(width: int, seed: int, grad: bool = False) -> Tensor:
     return F.normalize(torch.randn(N, width, generator=g), dim=-1).requires_grad_(grad)
 
 
-def affinity(kind: str) -> Affinity | None:
-    factors = {
+def mixture(kind: str) -> Mixture | None:
+    affinities = {
         "gated": Gated(Cosine(unit(R, 2)), torch.tensor(0.3)),
         "teacher": Softmax(Cosine(unit(R, 3)), 0.1),
         "same": Equal(torch.arange(N) // 3),
     }
     if kind == "hard":
         return None
-    chosen = list(factors.values()) if kind == "mixture" else [factors[kind]]
-    return Affinity([(1.0, f) for f in chosen], 0.3, "mixed", True, Shard.local(N))
+    chosen = list(affinities.values()) if kind == "mixture" else [affinities[kind]]
+    return Mixture([(1.0, f) for f in chosen], 0.3, "mixed", True, Shard.local(N))
 
 
 @pytest.mark.parametrize(("kind", "criterion"), [("hard", "softmax"), ("mixture", "softmax"), ("mixture", "sigmoid")])
 def test_nothing_grows_with_the_square_of_the_batch(kind: str, criterion: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clinclip.losses.engine.factors.TILE", TILE)
+    monkeypatch.setattr("clinclip.losses.engine.affinity.TILE", TILE)
     x, y, scale, bias = unit(D, 0, True), unit(D, 1, True), torch.tensor(14.0, requires_grad=True), torch.tensor(-5.0)
     saved: list[int] = []
     with (
         Largest() as seen,
         torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.numel()) or t, lambda t: t),
     ):
-        soft = affinity(kind)
+        soft = mixture(kind)
         if criterion == "softmax":
             value = tiled_softmax(x, y, scale, soft, tile=TILE)
         else:
@@ -147,7 +147,7 @@ def test_products_are_as_many_as_the_derivation_says() -> None:
     x, y, scale = unit(D, 0, True), unit(D, 1, True), torch.tensor(14.0, requires_grad=True)
 
     def flops(kind: str) -> int:
-        soft = affinity(kind)
+        soft = mixture(kind)
         # out of the box the counter does not know products that are added in place
         with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: added_product}) as counter:
             tiled_softmax(x, y, scale, soft, tile=2 * TILE).backward()
@@ -157,7 +157,7 @@ def test_products_are_as_many_as_the_derivation_says() -> None:
     assert flops("hard") == 4 * product
     # closed forms add nothing that grows with N x N
     assert flops("same") == 4 * product
-    # symmetric: row sums and second pass walk over half of the affinity each, diagonal tiles included
+    # symmetric: row sums and second pass walk over half of the mixture each, diagonal tiles included
     assert 4 * product < flops("gated") <= 4 * product + 2 * (2 * N * N * R)
     assert 4 * product < flops("teacher") <= 4 * product + 2 * (2 * N * N * R) + 2 * N * 64 * R
 

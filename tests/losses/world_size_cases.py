@@ -162,7 +162,7 @@ SOURCES: dict[str, Source] = {
     "self-text": lambda: losses.SelfSimilarity(of="text", temperature=0.3),
 }
 
-#: mixtures: tiled, closed-form and softmax factors together, in each form of the target
+#: mixtures: tiled, closed-form and softmax affinities together, in each form of the target
 MIXED = ("text", "text-neighbours", "clinical", "graph", "label-softmax", "self-image", "correlation", "patient")
 FORMS: dict[str, dict] = {
     "mixed": {},
@@ -178,11 +178,13 @@ def make_targets(name: str) -> SoftTargets | None:
         return None
     if name == "three":
         three = {k: SOURCES[k]() for k in ("text", "clinical", "graph")}
-        return SoftTargets({**three}, mix=0.3)
+        return SoftTargets(**three, mix=0.3)
     if name.startswith("all-"):
-        weights = {k: 1.0 + i for i, k in enumerate(MIXED)}
-        return SoftTargets({k: SOURCES[k]() for k in MIXED}, mix=0.4, weights=weights, **FORMS[name[4:]])
-    return SoftTargets({name: SOURCES[name]()}, mix=0.3)
+        sources = [SOURCES[k]() for k in MIXED]
+        for i, source in enumerate(sources):
+            source.weight = 1.0 + i
+        return SoftTargets(more=sources, mix=0.4, **FORMS[name[4:]])
+    return SoftTargets(more=[SOURCES[name]()], mix=0.3)
 
 
 # --- extra columns ----------------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from clinclip.losses.engine import factors
-from clinclip.losses.targets import gates, priors, sources
+from clinclip.losses.engine import affinity
+from clinclip.losses.targets import gates, label_vectors
 from clinclip.types import Batch
 from tests.losses.world_size_cases import CASES, LAYOUTS, Case, Towers, global_batch, make_targets, sizes
 
@@ -45,12 +45,12 @@ def run(case: Case, world: int, rank: int) -> dict[str, Tensor]:
     """Every loss, every parameter gradient, and the diagnostics that are those of the global batch."""
     batch, here = local_rows(case, world, rank)
     towers, soft = Towers(case.scale), make_targets(case.targets)
-    limit = 1 if case.few_classes else sources.MAX_CLASSES
+    limit = 1 if case.few_classes else label_vectors.MAX_CLASSES
     embeddings = towers(batch, here)
     total = torch.zeros((), dtype=torch.float64)
     found: dict[str, Tensor] = {}
     logs: dict[str, Tensor] = {}
-    with patch.object(sources, "MAX_CLASSES", limit), patch.object(priors, "MAX_CLASSES", limit):
+    with patch.object(label_vectors, "MAX_CLASSES", limit):
         prepared = None if soft is None else soft.prepare(embeddings, batch)
         for number, (name, make) in enumerate(case.terms.items()):
             output = make()(embeddings, batch, {"default": prepared})
@@ -74,7 +74,7 @@ def main(out: str) -> None:
     world, rank = int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])
     torch.set_num_threads(1)
     # walks over blocks end in ragged ones on 16 rows too
-    factors.TILE = gates.TILE = 5
+    affinity.TILE = gates.TILE = 5
     if world > 1:
         dist.init_process_group("gloo")
     results = {name: run(case, world, rank) for name, case in CASES.items()}

@@ -35,7 +35,7 @@ def terms(case: str) -> tuple[dict, dict]:
         "clinical": losses.ClinicalSimilarity(),
         "graph": losses.GraphSimilarity(),
     }
-    soft = {"default": losses.SoftTargets(sources, mix=0.3)}
+    soft = {"default": losses.SoftTargets(**sources, mix=0.3)}
     columns = losses.EditedReports(columns="own" if case == "own" else "all")
     return {
         "contrastive": losses.Contrastive(targets="default", candidates=columns),

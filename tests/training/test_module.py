@@ -113,7 +113,7 @@ def test_targets_are_computed_once_a_batch_and_shared(tmp_path) -> None:
     module = ClinClipModule(
         tiny_model(),
         {"a": Reader(targets="soft"), "b": Reader(targets="soft"), "c": Reader(targets="none")},
-        {"soft": Counting({"c": ClinicalSimilarity()}, mix=0.5), "none": None},
+        {"soft": Counting(clinical=ClinicalSimilarity(), mix=0.5), "none": None},
     )
     trainer(tmp_path, max_epochs=1).fit(module, loader())
     assert Counting.count == 2
@@ -328,7 +328,7 @@ def test_every_term_says_what_it_does(tmp_path) -> None:
             "negation": NegationHardNegatives(),
             "graph": GraphAlignment(targets="default"),
         },
-        {"default": SoftTargets(sources, mix=0.3)},
+        {"default": SoftTargets(**sources, mix=0.3)},
         schedule=WarmupConstant(),
     )
     run = trainer(tmp_path, max_epochs=1)
@@ -351,9 +351,9 @@ def test_every_term_says_what_it_does(tmp_path) -> None:
         "clip/pair_share": soft.diagonal().mean(),
         "clip/target_entropy": torch.special.entr(soft).sum(1).mean(),
         "clip/mix": 0.3,
-        "clip/threshold_text": targets.factors["text"][1].logs()["threshold"],
+        "clip/threshold_text": targets.affinities["text"][1].logs()["threshold"],
         "clip/threshold_clinical": 0.5,
-        "clip/threshold_graph": targets.factors["graph"][1].logs()["threshold"],
+        "clip/threshold_graph": targets.affinities["graph"][1].logs()["threshold"],
         "clip/scale": module.model.logit_scale,
         "clip/positive_similarity": pairs.mean(),
         "clip/negative_similarity": (cosines.sum() - pairs.sum()) / (size * (size - 1)),

@@ -71,7 +71,7 @@ def fit(folder: Path, ledger: Ledger, checkpoint: Path | None = None, steps: int
             "contrastive": Contrastive(targets="default", schedule=CosineRamp(1.0, 0.5, epochs=2.0)),
             "negation": NegationHardNegatives(weight=0.5, schedule=LinearRamp(0.0, 1.0, epochs=2.5, delay=0.25)),
         },
-        {"default": SoftTargets({"text": TextSimilarity()}, mix=LinearRamp(0.0, 0.4, epochs=2.0))},
+        {"default": SoftTargets(text=TextSimilarity(), mix=LinearRamp(0.0, 0.4, epochs=2.0))},
         schedule=WarmupCosine(warmup_epochs=1.0),
     )
     L.Trainer(

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
-from clinclip.losses.engine.affinity import Affinity
 from clinclip.losses.engine.columns import ExtraColumns
 from clinclip.losses.engine.dense import dense_sigmoid, dense_softmax
+from clinclip.losses.engine.mixture import Mixture
 from clinclip.losses.engine.tiled import tiled_sigmoid, tiled_softmax
 
 Engine = Literal["auto", "dense", "tiled"]
@@ -40,7 +40,7 @@ def softmax_loss(
     x: Tensor,
     y: Tensor,
     scale: Tensor,
-    affinity: Affinity | None,
+    mixture: Mixture | None,
     extra: ExtraColumns | None,
     weights: tuple[float, float],
     shard: Shard,
@@ -48,8 +48,8 @@ def softmax_loss(
 ) -> Tensor:
     """Soft cross-entropy in both directions; arguments as :func:`clinclip.losses.engine.tiled.tiled_softmax`."""
     if is_tiled(engine, shard):
-        return tiled_softmax(x, y, scale, affinity, extra, weights, shard, tile)
-    return dense_softmax(x, y, scale, affinity, extra, weights, shard)
+        return tiled_softmax(x, y, scale, mixture, extra, weights, shard, tile)
+    return dense_softmax(x, y, scale, mixture, extra, weights, shard)
 
 
 def sigmoid_loss(
@@ -58,12 +58,12 @@ def sigmoid_loss(
     y: Tensor,
     scale: Tensor,
     bias: Tensor,
-    affinity: Affinity | None,
+    mixture: Mixture | None,
     extra: ExtraColumns | None,
     shard: Shard,
     tile: int | None = None,
 ) -> Tensor:
     """SigLIP's criterion; arguments as :func:`clinclip.losses.engine.tiled.tiled_sigmoid`."""
     if is_tiled(engine, shard):
-        return tiled_sigmoid(x, y, scale, bias, affinity, extra, shard, tile)
-    return dense_sigmoid(x, y, scale, bias, affinity, extra, shard)
+        return tiled_sigmoid(x, y, scale, bias, mixture, extra, shard, tile)
+    return dense_sigmoid(x, y, scale, bias, mixture, extra, shard)

@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clinclip.distributed import Shard
-from clinclip.losses.engine.factors import Factor
+from clinclip.losses.engine.affinity import Affinity
 
 
-class Closed(Factor):
+class Closed(Affinity):
     """An affinity of the form ``E_rows C E_cols^T`` with narrow E: products with it never form a block.
 
     ``A_r @ V`` is ``expand(mix(collect(V)))``; a direction of 1 asks for A_c. Both directions travel together, each

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from clinclip.distributed import Shard
-from clinclip.losses.engine.affinity import Affinity
 from clinclip.losses.engine.columns import ExtraColumns, OwnColumns, SharedColumns
+from clinclip.losses.engine.mixture import Mixture
 
 
 def compute_dtype(tensor: Tensor) -> torch.dtype:
@@ -31,7 +31,7 @@ def dense_softmax(
     x: Tensor,
     y: Tensor,
     scale: Tensor,
-    affinity: Affinity | None = None,
+    mixture: Mixture | None = None,
     extra: ExtraColumns | None = None,
     weights: tuple[float, float] = (0.5, 0.5),
     shard: Shard | None = None,
@@ -42,7 +42,7 @@ def dense_softmax(
         x: float (n, D) unit vectors of this process (images); row i belongs to row i of y.
         y: float (n, D) unit vectors of this process (texts).
         scale: multiplies cosines.
-        affinity: soft targets over the same rows, or None for one-hot.
+        mixture: soft targets over the same rows, or None for one-hot.
         extra: extra columns of the x -> y direction.
         weights: of the directions x -> y and y -> x; (0.5, 0.5) is their mean.
         shard: rows of this process; None: there is no other process.
@@ -58,8 +58,8 @@ def dense_softmax(
         backward = forward.T if shard.world == 1 else scale * y @ shard.gather_with_grad(x).T
         own, shared = _extra_logits(x, scale, extra)
         rows = torch.cat([forward, *own, *shared], dim=1) if own or shared else forward
-        if affinity is not None:
-            row_targets, col_targets = affinity.dense()
+        if mixture is not None:
+            row_targets, col_targets = mixture.dense()
             first = soft_cross_entropy(rows, row_targets) * shard.value_factor
             second = soft_cross_entropy(backward, col_targets) * shard.value_factor
         else:
@@ -92,7 +92,7 @@ def dense_sigmoid(
     y: Tensor,
     scale: Tensor,
     bias: Tensor,
-    affinity: Affinity | None = None,
+    mixture: Mixture | None = None,
     extra: ExtraColumns | None = None,
     shard: Shard | None = None,
 ) -> Tensor:
@@ -103,7 +103,7 @@ def dense_sigmoid(
         y: float (n, D) unit vectors of this process (texts).
         scale: multiplies cosines.
         bias: added to logits.
-        affinity: targets are 1 on the pair and lambda A_ij elsewhere (never normalised); None: 0 elsewhere.
+        mixture: targets are 1 on the pair and lambda A_ij elsewhere (never normalised); None: 0 elsewhere.
         extra: extra columns, all with target 0.
         shard: rows of this process; None: there is no other process.
 
@@ -115,11 +115,11 @@ def dense_sigmoid(
     extra = None if extra is None else extra.to(x.dtype)
     with torch.autocast(x.device.type, enabled=False):
         logits = scale * x @ shard.gather_with_grad(y).T + bias
-        if affinity is None:
+        if mixture is None:
             targets = torch.zeros_like(logits)
             targets.diagonal(shard.offset).fill_(1.0)
         else:
-            targets = affinity.pairwise(shard.here)
+            targets = mixture.pairwise(shard.here)
         total = F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
         own, shared = _extra_logits(x, scale, extra)
         for part in (*own, *shared):

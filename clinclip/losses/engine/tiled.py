@@ -15,8 +15,8 @@ because sum_j T_ij log softmax_j = sum_j T_ij S_ij - M_i lse_i. The targets are 
 
 The last holds because every logit is s times a product with x_i. Both soft targets have the form "a number on the pair,
 a row number times an affinity elsewhere": T^r_ij = beta^r_i A_ij, T^c_ij = beta^c_j A_ij. So two passes over tiles are
-enough. Pass 1 makes lse^r and lse^c online (the affinity's row sums, which give beta and M, come from a walk over the
-affinity alone). Pass 2 makes each tile of S again, forms G in place and multiplies it with Y and X. Nothing N x N is
+enough. Pass 1 makes lse^r and lse^c online (the mixture's row sums, which give beta and M, come from a walk over the
+mixture alone). Pass 2 makes each tile of S again, forms G in place and multiplies it with Y and X. Nothing N x N is
 ever stored, gradients are ready when the forward pass ends, and the backward pass only scales them: 4 products of size
 N x N x D where plain autograd on dense logits needs 3 (one matrix of logits) or 6 (one matrix a direction).
 
@@ -36,8 +36,8 @@ scale of 100, say) each direction subtracts its own maximum.
 Half-precision inputs are computed in float32, under autocast too.
 
 The functions need torch alone: nothing of clinclip is imported but the files that this one names. Example:
-    >>> affinity = Affinity([(1.0, Gated(Cosine(reports), torch.tensor(0.8)))], 0.3, "mixed", True, Shard.local(n))
-    >>> tiled_softmax(images, texts, scale, affinity).backward()
+    >>> mixture = Mixture([(1.0, Gated(Cosine(reports), torch.tensor(0.8)))], 0.3, "mixed", True, Shard.local(n))
+    >>> tiled_softmax(images, texts, scale, mixture).backward()
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from clinclip.distributed import Shard
-from clinclip.losses.engine.affinity import Affinity
 from clinclip.losses.engine.columns import ExtraColumns
 from clinclip.losses.engine.dense import promoted
+from clinclip.losses.engine.mixture import Mixture
 from clinclip.losses.engine.tiles import Problem, SigmoidTiles, SoftmaxTiles
 
 
@@ -64,7 +64,7 @@ def tiled_softmax(
     x: Tensor,
     y: Tensor,
     scale: Tensor,
-    affinity: Affinity | None = None,
+    mixture: Mixture | None = None,
     extra: ExtraColumns | None = None,
     weights: tuple[float, float] = (0.5, 0.5),
     shard: Shard | None = None,
@@ -76,7 +76,7 @@ def tiled_softmax(
         x: float (n, D) unit vectors of this process (images); row i belongs to row i of y.
         y: float (n, D) unit vectors of this process (texts).
         scale: scalar tensor that multiplies cosines, above 0.
-        affinity: soft targets over the same rows, or None for one-hot.
+        mixture: soft targets over the same rows, or None for one-hot.
         extra: extra columns of the x -> y direction.
         weights: of the directions x -> y and y -> x; (0.5, 0.5) is their mean.
         shard: rows of this process; None: there is no other process.
@@ -85,7 +85,7 @@ def tiled_softmax(
     Returns:
         A scalar whose mean over processes is the loss of the global batch (a mean over its rows).
     """
-    return _run(x, y, scale, torch.zeros_like(scale), affinity, extra, weights, shard, tile, sigmoid=False)
+    return _run(x, y, scale, torch.zeros_like(scale), mixture, extra, weights, shard, tile, sigmoid=False)
 
 
 def tiled_sigmoid(
@@ -93,7 +93,7 @@ def tiled_sigmoid(
     y: Tensor,
     scale: Tensor,
     bias: Tensor,
-    affinity: Affinity | None = None,
+    mixture: Mixture | None = None,
     extra: ExtraColumns | None = None,
     shard: Shard | None = None,
     tile: int | None = None,
@@ -107,7 +107,7 @@ def tiled_sigmoid(
         y: float (n, D) unit vectors of this process (texts).
         scale: scalar tensor that multiplies cosines, above 0.
         bias: scalar tensor added to logits.
-        affinity: soft targets over the same rows, or None for one-hot.
+        mixture: soft targets over the same rows, or None for one-hot.
         extra: extra columns, all with target 0.
         shard: rows of this process; None: there is no other process.
         tile: as in :func:`tiled_softmax`.
@@ -115,7 +115,7 @@ def tiled_sigmoid(
     Returns:
         A scalar whose mean over processes is the loss of the global batch.
     """
-    return _run(x, y, scale, bias, affinity, extra, (1.0, 0.0), shard, tile, sigmoid=True)
+    return _run(x, y, scale, bias, mixture, extra, (1.0, 0.0), shard, tile, sigmoid=True)
 
 
 def _run(
@@ -123,7 +123,7 @@ def _run(
     y: Tensor,
     scale: Tensor,
     bias: Tensor,
-    affinity: Affinity | None,
+    mixture: Mixture | None,
     extra: ExtraColumns | None,
     weights: tuple[float, float],
     shard: Shard | None,
@@ -135,7 +135,7 @@ def _run(
     extra = ExtraColumns() if extra is None else extra.to(x.dtype)
     columns = shard.gather_with_grad(y)
     problem = Problem(
-        affinity,
+        mixture,
         weights,
         shard,
         tile or default_tile(x.device),

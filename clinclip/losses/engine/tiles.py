@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from clinclip.distributed import Shard
-from clinclip.losses.engine.affinity import Affinity, Coefficients
+from clinclip.losses.engine.affinity import slices
 from clinclip.losses.engine.columns import SharedColumns
 from clinclip.losses.engine.dense import softplus
-from clinclip.losses.engine.factors import slices
+from clinclip.losses.engine.mixture import Coefficients, Mixture
 
 #: largest |logit| whose exponential, summed over a million columns, stays a normal float32
 PLAIN_EXP = 60.0
@@ -28,7 +28,7 @@ PLAIN_EXP = 60.0
 class Problem:
     """One batch: everything but the tensors that may need a gradient."""
 
-    affinity: Affinity | None
+    mixture: Mixture | None
     weights: tuple[float, float]
     shard: Shard
     tile: int
@@ -60,7 +60,7 @@ class Tiles(ABC):
     ) -> None:
         self.problem, self.want, self.x, self.y, self.scale, self.bias = problem, want, x, y, scale, bias
         self.own, self.shared = extras[: len(problem.own_masks)], extras[len(problem.own_masks) :]
-        self.affinity, self.shard, self.here = problem.affinity, problem.shard, problem.shard.here
+        self.mixture, self.shard, self.here = problem.mixture, problem.shard, problem.shard.here
         self.cross = x.new_zeros(len(x))
         self.bias_grad = torch.zeros_like(bias)
         if want:
@@ -105,9 +105,9 @@ class Tiles(ABC):
 
     def coef(self, rows: slice, cols: slice, u: Tensor, v: Tensor) -> Tensor:
         """``u_i A_r,ij + v_j A_c,ij`` of the affinities that need tiles, zero on the pairs; ``rows`` are local."""
-        assert self.affinity is not None
+        assert self.mixture is not None
         here = slice(rows.start + self.here.start, rows.stop + self.here.start)
-        forward, backward = self.affinity.block(here, cols, self.affinity.open)
+        forward, backward = self.mixture.block(here, cols, self.mixture.open)
         if backward is forward:
             return forward.mul_(u[rows][:, None] + v[cols][None, :])
         return forward.mul_(u[rows][:, None]).add_(backward.mul_(v[cols][None, :]))
@@ -117,26 +117,26 @@ class Tiles(ABC):
 
         ``sum_j coef_ij y_j = u_i (A_r y)_i + (A_c (v y))_i``, and for the columns ``(A_r' (u x))_j + v_j (A_c' x)_j``.
         """
-        if self.affinity is None or not self.affinity.closed or not len(self.x):
+        if self.mixture is None or not self.mixture.closed or not len(self.x):
             return
         x, y, here = self.x, self.y, self.here
         row_weights, col_weights = torch.stack([u, torch.ones_like(u)]), torch.stack([torch.ones_like(v), v])
-        for weight, factor in self.affinity.closed:
-            own = [part.expand(len(y))[here] for part in (factor.own(0).to(x), factor.own(1).to(x))]
+        for weight, affinity in self.mixture.closed:
+            own = [part.expand(len(y))[here] for part in (affinity.own(0).to(x), affinity.own(1).to(x))]
             pair = (weight * (own[0] * u + own[1] * v[here]))[:, None]
-            codes = factor.mix(factor.collect(y, slice(0, len(y)), False, col_weights), False) * weight
+            codes = affinity.mix(affinity.collect(y, slice(0, len(y)), False, col_weights), False) * weight
             for rows in self.row_tiles():
                 where = slice(rows.start + here.start, rows.stop + here.start)
-                pull = factor.expand(codes, where, True, row_weights[:, rows])
+                pull = affinity.expand(codes, where, True, row_weights[:, rows])
                 pull.addcmul_(pair[rows], y[where], value=-1.0)
                 self.cross[rows] += self.scale * (x[rows] * pull).sum(1)
                 if self.want:
                     self.dx[rows] -= pull
             if not self.want:
                 continue
-            codes = factor.mix(factor.collect(x, here, True, row_weights), True) * (-weight * self.scale)
+            codes = affinity.mix(affinity.collect(x, here, True, row_weights), True) * (-weight * self.scale)
             for cols in self.col_tiles():
-                self.dy[cols] += factor.expand(codes, cols, False, col_weights[:, cols])
+                self.dy[cols] += affinity.expand(codes, cols, False, col_weights[:, cols])
             self.dy[here].addcmul_(x, pair * self.scale)
 
     # --- extra columns ----------------------------------------------------------------------------------------------
@@ -205,10 +205,10 @@ class SoftmaxTiles(Tiles):
 
     def _coefficients(self) -> tuple[Coefficients, Coefficients]:
         """Row coefficients of the local rows, column coefficients of all columns."""
-        if self.affinity is None:
+        if self.mixture is None:
             one, many = self.x.new_ones(len(self.x)), self.y.new_ones(len(self.y))
             return Coefficients(0 * one, one, one), Coefficients(0 * many, many, many)
-        rows, cols = self.affinity.targets
+        rows, cols = self.mixture.targets
         return Coefficients(rows.beta[self.here], rows.pair[self.here], rows.mass[self.here]), cols
 
     def _plain(self) -> bool:
@@ -261,7 +261,7 @@ class SoftmaxTiles(Tiles):
         on_pair: Tensor,
     ) -> None:
         """Gradients and the cross term ``sum_j coef_ij S_ij``."""
-        soft = self.affinity is not None and bool(self.affinity.open)
+        soft = self.mixture is not None and bool(self.mixture.open)
         if not soft and not self.want:
             return
         # exp(S) p_i = M_i exp(S - lse_i); where exp(S) is too large the exponent is shifted instead
@@ -269,8 +269,8 @@ class SoftmaxTiles(Tiles):
         self.col_weight = col_mass * (-col_lse).exp() if self.plain else col_lse - col_mass.log()
         self.on_pair = on_pair
         a, b = self.problem.weights
-        # a symmetric affinity with all rows here: the tile (J, I) has the transposed soft part of the tile (I, J)
-        half = soft and a == b and self.shard.world == 1 and self.affinity is not None and self.affinity.symmetric
+        # a symmetric mixture with all rows here: the tile (J, I) has the transposed soft part of the tile (I, J)
+        half = soft and a == b and self.shard.world == 1 and self.mixture is not None and self.mixture.symmetric
         for rows in self.row_tiles():
             for cols in self.col_tiles(rows.start if half else 0):
                 coef = self.coef(rows, cols, u, v) if soft else None
@@ -327,7 +327,7 @@ class SigmoidTiles(Tiles):
 
     def run(self) -> Tensor:
         total = self.x.new_zeros(len(self.x))
-        mix = 0.0 if self.affinity is None else self.affinity.mix
+        mix = 0.0 if self.mixture is None else self.mixture.mix
         u, v = self.x.new_full((len(self.x),), mix), self.y.new_zeros(len(self.y))
         for rows in self.row_tiles():
             for cols in self.col_tiles():
@@ -340,10 +340,10 @@ class SigmoidTiles(Tiles):
                     self.bias_grad += grad.sum()
                     self.extra_backward(rows, index, cols, grad)
         self.closed_form(u, v)
-        if self.affinity is not None:
-            for weight, factor in self.affinity.closed:
+        if self.mixture is not None:
+            for weight, affinity in self.mixture.closed:
                 # the bias takes part in the cross term too
-                shares = weight * mix * factor.sums(self.shard)[0][self.here]
+                shares = weight * mix * affinity.sums(self.shard)[0][self.here]
                 self.cross += self.bias * shares
                 self.bias_grad -= shares.sum()
         return (total - self.cross).sum() * self.shard.value_factor
@@ -352,7 +352,7 @@ class SigmoidTiles(Tiles):
         scaled = self.x[rows] * self.scale
         tile = (scaled @ self.y[cols].T).add_(self.bias)
         coef = None
-        if self.affinity is not None and self.affinity.open:
+        if self.mixture is not None and self.mixture.open:
             coef = self.coef(rows, cols, u, v)
             self.cross[rows] += (coef * tile).sum(1)
         found = self.pair_diagonal(tile, rows, cols)

@@ -14,12 +14,18 @@ from torch import Tensor
 
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
-from clinclip.losses.engine.factors import TILE, slices
+from clinclip.losses.engine.affinity import TILE, slices
 from clinclip.losses.engine.similarity import Similarity
 
 
 class Gate(ABC):
-    """Chooses theta for a similarity."""
+    """Chooses theta for a similarity. A gate never changes after it is made, so sources may share one.
+
+    Example:
+        >>> TextSimilarity(gate=NeighboursGate(k=4))
+
+        or ``--model.targets.default.text.gate=NeighboursGate --model.targets.default.text.gate.k=4``.
+    """
 
     @abstractmethod
     def threshold(self, similarity: Similarity, valid: Tensor | None, shard: Shard) -> Tensor:

@@ -1,84 +1,60 @@
-"""Soft labels: target sources, their mixture and its schedule, and the targets of one batch.
+"""Soft labels: the mixture of target sources and its schedule, and the targets of one batch.
 
-A source answers "which other reports of this batch say something similar?" as a
-:class:`~clinclip.losses.engine.factors.Factor` over the global batch. :class:`SoftTargets` mixes sources; its
-:meth:`~SoftTargets.prepare` is called once a batch and the result serves every loss term that names it.
+A source (:mod:`clinclip.losses.targets.source`) gives an :class:`~clinclip.losses.engine.affinity.Affinity` over the
+global batch. :class:`SoftTargets` mixes several; its :meth:`~SoftTargets.prepare` is called once a batch and the result
+serves every loss term that names it.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections import Counter
 
 import torch
 from torch import Tensor
 
 from clinclip.distributed import Shard
 from clinclip.errors import ConfigError
-from clinclip.losses.base import Hooked, check_requirements
-from clinclip.losses.engine.affinity import Affinity, Form
-from clinclip.losses.engine.factors import Factor
+from clinclip.losses.checks import check_choice
+from clinclip.losses.engine.affinity import Affinity
+from clinclip.losses.engine.mixture import Form, Mixture
+from clinclip.losses.hooks import Hooked, check_requirements
 from clinclip.losses.schedule import Constant, LinearRamp, Schedule
+from clinclip.losses.targets.source import TargetSource
 from clinclip.types import Batch, Embeddings
 
 #: rows on which the entropy of large targets is measured
 DIAGNOSTIC_ROWS = 256
 
 
-class TargetSource(Hooked, ABC):
-    """Base class of every source of soft labels. A subclass in a user's own file works by its class path.
-
-    Args:
-        weight: relative weight among the sources of one :class:`SoftTargets`.
-    """
-
-    citation: ClassVar[str] = ""
-
-    def __init__(self, weight: float = 1.0) -> None:
-        if not weight >= 0:
-            raise ConfigError(f"weight={weight} of {type(self).__name__}: the weight of a target source must be >= 0")
-        self.weight = float(weight)
-
-    @abstractmethod
-    def factor(self, embeddings: Embeddings, batch: Batch, shard: Shard) -> Factor:
-        """The affinity of the global batch. No gradient flows through it.
-
-        Args:
-            embeddings: of this process's rows.
-            batch: of this process's rows.
-            shard: which rows of the global batch these are; ``shard.gather(t)`` collects a tensor of all of them.
-        """
-
-
 class Targets:
     """The soft labels of one batch, shared by the loss terms that name them.
 
     Args:
-        factors: source name -> (weight, factor) over the global batch; empty means one-hot.
+        affinities: source name -> (weight, affinity) over the global batch; empty means one-hot.
         mix: lambda, the share taken from the pair.
-        form: see :mod:`clinclip.losses.engine.affinity`.
+        form: see :mod:`clinclip.losses.engine.mixture`.
         normalize: whether target rows sum to 1.
         shard: which rows are this process's.
     """
 
     def __init__(
-        self, factors: dict[str, tuple[float, Factor]], mix: float, form: Form, normalize: bool, shard: Shard
+        self, affinities: dict[str, tuple[float, Affinity]], mix: float, form: Form, normalize: bool, shard: Shard
     ) -> None:
-        self.factors, self.mix, self.normalize, self.shard = factors, mix, normalize, shard
+        self.affinities, self.mix, self.normalize, self.shard = affinities, mix, normalize, shard
         self.form: Form = form
-        self._whole: Affinity | None = None
+        self._whole: Mixture | None = None
 
     @property
     def device(self) -> torch.device:
-        """Where the factors live; the CPU if there are none."""
-        return next((factor.device for _, factor in self.factors.values()), torch.device("cpu"))
+        """Where the affinities live; the CPU if there are none."""
+        return next((affinity.device for _, affinity in self.affinities.values()), torch.device("cpu"))
 
     @property
     def one_hot(self) -> bool:
         """True if these are plain CLIP's targets."""
-        return self.mix == 0 or not self.factors
+        return self.mix == 0 or not self.affinities
 
-    def affinity(self, keep: Tensor | None = None, local: bool = False) -> Affinity | None:
+    def mixture(self, keep: Tensor | None = None, local: bool = False) -> Mixture | None:
         """The mixture over the global batch, or over part of it; None where it is one-hot.
 
         Args:
@@ -89,7 +65,7 @@ class Targets:
             return None
         if keep is None and not local:
             if self._whole is None:
-                self._whole = self._build(list(self.factors.values()), self.shard)
+                self._whole = self._build(list(self.affinities.values()), self.shard)
             return self._whole
         shard = self.shard
         index = torch.arange(shard.total, device=self.device)
@@ -100,44 +76,44 @@ class Targets:
                 keep = keep[self.shard.here]
         if keep is not None:
             index, shard = index[keep], shard.keep(keep)
-        return self._build([(weight, factor.select(index)) for weight, factor in self.factors.values()], shard)
+        return self._build([(weight, affinity.select(index)) for weight, affinity in self.affinities.values()], shard)
 
-    def _build(self, factors: list[tuple[float, Factor]], shard: Shard) -> Affinity:
-        return Affinity(factors, self.mix, self.form, self.normalize, shard)
+    def _build(self, affinities: list[tuple[float, Affinity]], shard: Shard) -> Mixture:
+        return Mixture(affinities, self.mix, self.form, self.normalize, shard)
 
     def matrix(self) -> Tensor:
         """The dense image -> text targets (n, N) of this process's rows, for pictures and tests."""
-        affinity = self.affinity()
-        if affinity is None:
+        mixture = self.mixture()
+        if mixture is None:
             return torch.eye(self.shard.total, device=self.device)[self.shard.here]
-        return affinity.dense()[0]
+        return mixture.dense()[0]
 
     @torch.no_grad()
-    def logs(self, affinity: Affinity | None = None) -> dict[str, Tensor | float]:
+    def logs(self, mixture: Mixture | None = None) -> dict[str, Tensor | float]:
         """Lambda, the gates' thresholds, and what the image -> text targets of this process's rows look like.
 
         The latter are ``pair_share``, the mean share of the mass on the pair, and ``target_entropy``, the mean entropy
         in nats (on at most 256 rows).
 
         Args:
-            affinity: the part of the batch that a term uses; None: the whole.
+            mixture: the part of the batch that a term uses; None: the whole.
         """
         logs: dict[str, Tensor | float] = {"mix": self.mix}
-        affinity = self.affinity() if affinity is None else affinity
-        if affinity is None:
+        mixture = self.mixture() if mixture is None else mixture
+        if mixture is None:
             return {**logs, "pair_share": 1.0, "target_entropy": 0.0}
-        if affinity.shard.count:
-            logs.update(_shape(affinity))
-        for name, (_, factor) in self.factors.items():
-            logs.update({f"{key}_{name}": value for key, value in factor.logs().items()})
+        if mixture.shard.count:
+            logs.update(_shape(mixture))
+        for name, (_, affinity) in self.affinities.items():
+            logs.update({f"{key}_{name}": value for key, value in affinity.logs().items()})
         return logs
 
 
-def _shape(affinity: Affinity) -> dict[str, Tensor | float]:
+def _shape(mixture: Mixture) -> dict[str, Tensor | float]:
     """How much of the target stands on the pair, and how far the rest is spread."""
-    here, rows = affinity.shard.here, affinity.targets[0]
+    here, rows = mixture.shard.here, mixture.targets[0]
     some = slice(here.start, min(here.stop, here.start + DIAGNOSTIC_ROWS))
-    share = affinity.block(some, slice(0, affinity.size))[0] * (rows.beta / rows.mass)[some][:, None]
+    share = mixture.block(some, slice(0, mixture.size))[0] * (rows.beta / rows.mass)[some][:, None]
     pair = rows.pair / rows.mass
     entropy = torch.special.entr(share).sum(1) + torch.special.entr(pair[some])
     return {"pair_share": pair[here].mean(), "target_entropy": entropy.mean()}
@@ -147,66 +123,69 @@ class SoftTargets(Hooked):
     """Mixes target sources: ``Q = (1 - lambda) I + lambda W``, W the row-normalised weighted mean of the affinities.
 
     Targets of the text -> image direction normalise the columns instead (the rows of A transposed). The schedule of
-    lambda is a function of the epoch alone, so resuming restores it.
+    lambda is a function of the epoch alone, so resuming restores it. Without any source the targets are one-hot: plain
+    CLIP. A source has the name of its argument, or in ``more`` that of its class (then ``_2``, ``_3`` ...), which
+    appears in logs.
+
+    Example:
+        >>> SoftTargets(text=TextSimilarity(), clinical=ClinicalSimilarity(weight=0.5), mix=0.3)
+
+        On the command line, where ``default`` is the entry of ``model.targets``: ``--model.targets.default.text=null``
+        leaves a source out, ``--model.targets.default.clinical.weight=0.5`` and
+        ``--model.targets.default.text.gate.q=0.8`` retune one, ``--model.targets.default.text=my_losses.Mine`` replaces
+        one, ``--model.targets.default.more+=my_losses.Mine`` adds one.
+
+    Recommendations:
+        1. Similarities of an untrained text tower mean little: keep the ramp of ``mix``.
+        2. Watch the logged ``pair_share``, the part of the target that stays with the own report.
 
     Args:
-        sources: name -> source; a source set to null is left out.
+        text: similarity of the wording, mostly a :class:`clinclip.losses.TextSimilarity`. Any source fits any slot.
+        clinical: similarity of the findings, mostly a :class:`clinclip.losses.ClinicalSimilarity`.
+        graph: similarity of the report graphs, mostly a :class:`clinclip.losses.GraphSimilarity`.
+        more: further sources.
         mix: lambda over training, in [0, 1] for form "mixed"; a number keeps it constant. Default: from 0 to 0.3 in a
             straight line over the first epoch.
         form: "mixed" as above; "added" for ``T = I + lambda A`` (IMITATE).
         normalize: whether target rows sum to 1.
-        weights: name -> weight, replaces the weights of these sources; 0 leaves one out. One line on the command line
-            retunes a mixture: ``--model.targets.default.weights='{"text": 0.5, "graph": 0}'``.
     """
 
     def __init__(
         self,
-        sources: dict[str, TargetSource | None],
+        text: TargetSource | None = None,
+        clinical: TargetSource | None = None,
+        graph: TargetSource | None = None,
+        more: list[TargetSource] | None = None,
         mix: Schedule | float | None = None,
         form: Form = "mixed",
         normalize: bool = True,
-        weights: dict[str, float] | None = None,
     ) -> None:
-        present = {name: source for name, source in sources.items() if source is not None}
-        for name, weight in (weights or {}).items():
-            if name not in present:
-                raise ConfigError(f"SoftTargets: weights names {name!r}, but sources has {sorted(present)}")
-            if not weight >= 0:
-                raise ConfigError(f"SoftTargets: weights[{name!r}]={weight}; a weight must be >= 0")
-        every = {name: source.weight for name, source in present.items()} | (weights or {})
-        self.weights = {name: float(weight) for name, weight in every.items() if weight > 0}
-        self.sources = {name: present[name] for name in self.weights}
+        named = {"text": text, "clinical": clinical, "graph": graph}
+        found = {name: source for name, source in named.items() if source is not None}
+        count = Counter(list(found))
+        for source in more or ():
+            name = type(source).__name__
+            count[name] += 1
+            found[name if count[name] == 1 else f"{name}_{count[name]}"] = source
+        self.sources = {name: source for name, source in found.items() if source.weight > 0}
         if isinstance(mix, int | float):
             mix = Constant(mix)
         self.mix: Schedule = LinearRamp(0.0, 0.3, epochs=1.0) if mix is None else mix
-        if form not in ("mixed", "added"):
-            raise ConfigError(f"SoftTargets(form={form!r}): allowed are 'mixed', 'added' (model.targets.<name>.form)")
+        check_choice(self, "form", form, ("mixed", "added"))
         self.form: Form = form
         self.normalize = normalize
-        self._epoch = 0.0
         # a constant or a start out of range fails here and not in the first step
         _ = self.current_mix
+
+    @property
+    def parts(self) -> tuple[Hooked, ...]:
+        """The sources."""
+        return tuple(self.sources.values())
 
     @property
     def requires(self) -> frozenset[str]:  # type: ignore[override]
         """What the sources need."""
         return frozenset().union(*(source.requires for source in self.sources.values()))
-
-    def setup(self, module: Any, datamodule: Any) -> None:
-        """Forward to the sources."""
-        for source in self.sources.values():
-            source.setup(module, datamodule)
-
-    def on_train_epoch_start(self, epoch: int) -> None:
-        """Forward to the sources."""
-        for source in self.sources.values():
-            source.on_train_epoch_start(epoch)
-
-    def on_train_batch_start(self, step: int, epoch: float) -> None:
-        """Remember where the schedule stands; forward to the sources."""
-        self._epoch = epoch
-        for source in self.sources.values():
-            source.on_train_batch_start(step, epoch)
 
     @property
     def current_mix(self) -> float:
@@ -238,8 +217,8 @@ class SoftTargets(Hooked):
         if mix == 0:
             return Targets({}, mix, self.form, self.normalize, shard)
         with torch.autocast(embeddings.text.device.type, enabled=False):
-            factors = {
-                name: (self.weights[name], source.factor(embeddings, batch, shard))
+            affinities = {
+                name: (source.weight, source.affinity(embeddings, batch, shard))
                 for name, source in self.sources.items()
             }
-        return Targets(factors, mix, self.form, self.normalize, shard)
+        return Targets(affinities, mix, self.form, self.normalize, shard)

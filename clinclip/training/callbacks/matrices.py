@@ -124,8 +124,8 @@ def target_panels(targets: dict[str, Targets]) -> list[Panel]:
     """One panel for each entry of ``model.targets``: image -> report, rows of this process."""
     panels = []
     for name, target in targets.items():
-        affinity = target.affinity(local=True)
-        matrix = _array(torch.eye(target.shard.count) if affinity is None else affinity.dense()[0])
+        mixture = target.mixture(local=True)
+        matrix = _array(torch.eye(target.shard.count) if mixture is None else mixture.dense()[0])
         share = np.diagonal(matrix) / matrix.sum(1)
         caption = f"lambda {target.mix:.2f}, {share.mean():.2f} of the target on the pair"
         panels.append(Panel(f"targets: {name}", matrix, target=True, caption=caption))

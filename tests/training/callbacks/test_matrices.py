@@ -32,7 +32,7 @@ def module(dropout: float = 0.0) -> ClinClipModule:
         if isinstance(part, torch.nn.Dropout):
             part.p = dropout
     terms = {"contrastive": Contrastive(targets="default", candidates=EditedReports())}
-    return ClinClipModule(model, terms, {"default": SoftTargets({"c": ClinicalSimilarity()}, mix=0.4)})
+    return ClinClipModule(model, terms, {"default": SoftTargets(clinical=ClinicalSimilarity(), mix=0.4)})
 
 
 def fit(folder, callbacks, logger, data, epochs: int = 2, dropout: float = 0.3) -> ClinClipModule:
@@ -105,12 +105,12 @@ def test_rows_are_sorted_by_findings() -> None:
 def test_panels_show_the_targets_and_cosines_themselves() -> None:
     batch = random_batch(6, seed=3)
     embeddings = random_embeddings(batch)
-    soft = SoftTargets({"c": ClinicalSimilarity()}, mix=0.5)
+    soft = SoftTargets(clinical=ClinicalSimilarity(), mix=0.5)
     (panel,) = target_panels({"soft": soft.prepare(embeddings, batch)})
     np.testing.assert_allclose(panel.values, soft.prepare(embeddings, batch).matrix(), rtol=1e-6)
     share = np.diagonal(panel.values).mean()
     assert panel.target and f"lambda 0.50, {share:.2f} of the target" in panel.caption
-    (hard,) = target_panels({"hard": SoftTargets({}, mix=0.5).prepare(embeddings, batch)})
+    (hard,) = target_panels({"hard": SoftTargets(mix=0.5).prepare(embeddings, batch)})
     np.testing.assert_array_equal(hard.values, np.eye(6))
     pairs, twins, reports, graphs = similarity_panels(embeddings, batch)
     assert pairs.values[1, 4] == pytest.approx(float(embeddings.image[1] @ embeddings.text[4]), rel=1e-5)
