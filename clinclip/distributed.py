@@ -1,7 +1,7 @@
 """Rank, world size and differentiable collectives, read at run time. The only importer of torch.distributed.
 
 Gradient convention (measured against one process on the same global batch): a loss term returns a value whose mean
-over processes is the global loss; :func:`gather_with_grad` sums the gradients that all processes send back to a
+over processes is the global loss; :meth:`Shard.gather_with_grad` sums the gradients that all processes send back to a
 slice; DistributedDataParallel then averages parameter gradients over processes. Together these give exactly the
 gradient of the global loss.
 """
@@ -31,12 +31,6 @@ def world_size() -> int:
     return dist.get_world_size() if is_distributed() else 1
 
 
-def barrier() -> None:
-    """Wait for all processes; nothing without a process group."""
-    if is_distributed():
-        dist.barrier()
-
-
 def all_reduce(tensor: Tensor, op: str = "sum") -> Tensor:
     """Reduce a copy of ``tensor`` over all processes (no gradient). ``op`` is "sum", "max" or "min"."""
     result = tensor.detach().clone()
@@ -44,21 +38,6 @@ def all_reduce(tensor: Tensor, op: str = "sum") -> Tensor:
         ops = {"sum": dist.ReduceOp.SUM, "max": dist.ReduceOp.MAX, "min": dist.ReduceOp.MIN}
         dist.all_reduce(result, op=ops[op])
     return result
-
-
-def gather(tensor: Tensor) -> Tensor:
-    """Concatenate ``tensor`` (n, ...) of all processes along axis 0, in rank order (no gradient).
-
-    The shapes must be equal on all processes; the data module drops ragged last batches in training.
-    """
-    tensor = tensor.detach()
-    if not is_distributed():
-        return tensor
-    # bool has no gloo/nccl reduction type everywhere: travel as uint8
-    source = tensor.to(torch.uint8) if tensor.dtype == torch.bool else tensor
-    parts = [torch.empty_like(source) for _ in range(world_size())]
-    dist.all_gather(parts, source.contiguous())
-    return torch.cat(parts).to(tensor.dtype)
 
 
 def gather_objects(obj: Any) -> list[Any]:
@@ -94,13 +73,6 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         return ctx.shard.reduce_scatter(grads[0]), None
-
-
-def gather_with_grad(tensor: Tensor) -> Tensor:
-    """As :func:`gather`, and the backward pass sums the gradients of all processes for the local slice."""
-    if not is_distributed():
-        return tensor
-    return Shard((tensor.shape[0],) * world_size(), rank()).gather_with_grad(tensor)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,11 @@ class LossTerm(Hooked, ABC):
         ...     def compute(self, embeddings, batch, targets):
         ...         return LossOutput(torch.pdist(embeddings.image).square().mul(-2).exp().mean().log())
 
+    Recommendations:
+        1. Divide by the rows of the global batch, not of the process (``Shard.value_factor``), where a term averages
+           over some rows only: the mean over processes must be the loss of the global batch.
+        2. Keep no parameters here: what is learned lives in the model and is carried by checkpoints.
+
     Args:
         weight: factor of this term in the total.
         schedule: multiplies the weight over training; None keeps it constant.

@@ -30,7 +30,20 @@ from clinclip.types import Batch, Embeddings
 
 
 class CandidateSource(Hooked, ABC):
-    """Base class of every source of extra columns. A subclass in a user's own file works by its class path."""
+    """Base class of every source of extra columns. A subclass in a user's own file works by its class path.
+
+    Example:
+        >>> class NextReport(CandidateSource):
+        ...     requires = frozenset({"embeddings.text"})
+        ...
+        ...     def columns(self, embeddings, batch, shard):
+        ...         texts = embeddings.text.roll(-1, 0)[:, None]
+        ...         return ExtraColumns(own=(OwnColumns(texts, torch.ones(len(texts), 1, dtype=torch.bool)),))
+
+    Recommendations:
+        1. Columns that only their own row sees are :class:`clinclip.losses.OwnColumns`; for columns of all rows
+           (:class:`clinclip.losses.SharedColumns`) mask those that are true of a row's image.
+    """
 
     citation: ClassVar[str] = ""
 

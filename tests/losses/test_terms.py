@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -329,6 +331,29 @@ def test_public_names() -> None:
         _ = losses.Contrastiv  # type: ignore[attr-defined]
 
 
+PARTS = (LossTerm, TargetSource, CandidateSource, SoftTargets)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in losses.__all__ if isinstance(c := getattr(losses, n), type) and issubclass(c, PARTS)]
+)
+def test_a_docstring_shows_how_and_warns_where_it_matters(name: str) -> None:
+    part = getattr(losses, name)
+    text = inspect.cleandoc(part.__doc__)
+    for section in ("Example:", "Recommendations:"):
+        assert f"\n{section}\n" in text, section
+    _, _, arguments = text.partition("\nArgs:\n")
+    described = [line.strip().partition(":")[0] for line in arguments.splitlines() if re.match(r"    \w+: ", line)]
+    if part is not CandidateSource:
+        assert described == list(inspect.signature(part).parameters)
+        assert part is SoftTargets or inspect.isabstract(part) or part.citation
+
+
+def test_the_weakness_of_one_more_column_is_said_where_it_is_chosen() -> None:
+    for part in (losses.EditedReports, losses.NegationHardNegatives):
+        assert part.__doc__ is not None and "1/65" in part.__doc__ and "1/2" in part.__doc__
+
+
 # --- a user's own classes ---------------------------------------------------------------------------------------------
 
 
@@ -338,6 +363,26 @@ class SameFirstToken(TargetSource):
     def affinity(self, embeddings: Embeddings, batch: Batch, shard: Shard) -> Affinity:
         first = shard.gather(batch.text.token_ids[:, 0]) % 3
         return Matrix((first[:, None] == first).double())
+
+
+class Wording(TargetSource):
+    """A user's target source from the public classes alone, which works in both engines and at any batch size."""
+
+    requires = frozenset({"embeddings.text"})
+
+    def affinity(self, embeddings: Embeddings, batch: Batch, shard: Shard) -> Affinity:
+        text = shard.gather(embeddings.text)
+        return losses.Gated(losses.Cosine(text), torch.tensor(0.6, dtype=text.dtype))
+
+
+@pytest.mark.parametrize("engine", ["dense", "tiled"])
+def test_a_source_of_public_classes_equals_the_built_in_one(engine: str) -> None:
+    batch, e = problem(7)
+    term = losses.Contrastive(engine=engine, tile=3)  # type: ignore[arg-type]
+    built_in = losses.TextSimilarity(gate=losses.FixedGate(0.6))
+    own, wanted = (loss_of(term, batch, e, SoftTargets(more=[s], mix=0.4)) for s in (Wording(), built_in))
+    assert_close(own, wanted, 1e-12)
+    assert float(own[0].detach()) != float(loss_of(term, batch, e)[0].detach())
 
 
 class OtherReport(CandidateSource):

@@ -1,6 +1,7 @@
 """Affinities A_ij >= 0 between the reports of a global batch, served block by block: what soft labels are made of.
 
-It holds its *factors* (embeddings, label classes, ids, thresholds), never the matrix. Two kinds:
+An :class:`Affinity` holds what the matrix is made of (embeddings, label classes, ids, thresholds), never the matrix
+itself (:class:`Matrix` excepted). Two kinds:
 
 - tiled affinities compute a block from their vectors on demand (text, graph, correlation, softmax teacher);
 - closed-form affinities (:mod:`clinclip.losses.engine.closed`) also multiply with a matrix without ever forming a block
