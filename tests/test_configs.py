@@ -230,7 +230,7 @@ def test_headers_quote_the_ablation(row) -> None:
 
 def test_the_ablation_has_these_rows() -> None:
     assert list(RECORD["rows"]) == list(ROWS)
-    from clinclip.commands.ablate_runs import ROWS as PLANNED
+    from clinclip.commands.ablate.runs import ROWS as PLANNED
 
     assert RECORD["about"] == PLANNED
 

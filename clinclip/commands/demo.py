@@ -1,6 +1,6 @@
 """``clinclip demo``: the whole way on phantom studies, by the commands that a user would type.
 
-generate -> prepare -> train the full method -> evaluate. Interrupted and started again, finished stages are skipped and
+generate -> prepare -> train the full method -> evaluate. Interrupted and started again, finished steps are skipped and
 training goes on from its last checkpoint.
 """
 
@@ -10,139 +10,120 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
-from clinclip.commands.stages import Stage, is_done, run_stage
-from clinclip.files import config_file
+from clinclip.commands.steps import call, step
+from clinclip.files import config_file, write_text
 
-#: results.json headline -> words of the table
-HEADLINES = {
-    "zero-shot": {"auroc_macro": "zero-shot AUROC, mean of the findings"},
-    "retrieval": {"i2t_r10": "report found for an image, R@10", "t2i_r10": "image found for a report, R@10"},
-    "align": {
-        "report_vs_negation": "report preferred to its negation",
-        "report_vs_omitted": "report preferred to the incomplete one",
-    },
-}
 #: side of the generated and of the cached images, in pixels; the configuration trains on 96
 DRAWN, CACHED = 192, 112
 
 
-def stages(out: Path, studies: int, epochs: int, seed: int) -> list[Stage]:
-    """The stages of the demo in order; each depends on the one before."""
-    files, manifest, run = out / "download", out / "manifest", out / "run"
-    phantom = Stage(
-        "1-phantom",
-        "generate phantom studies in MIMIC-CXR's layout",
-        (
-            *("phantom", "mimic-cxr", "--out", str(files)),
-            *("--studies", str(studies), "--seed", str(seed), "--image-size", str(DRAWN)),
-        ),
-        folder=files,
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="clinclip demo", description="The whole way on phantom studies. Run again, it resumes."
     )
-    prepare = Stage(
-        "2-prepare",
-        "read reports and images into a manifest",
-        ("prepare", "mimic-cxr", "--images", str(files), "--out", str(manifest), "--image-size", str(CACHED)),
-        depends=phantom.identity,
-        folder=manifest,
-    )
-    last = run / "checkpoints" / "last.ckpt"
-    fit = Stage(
-        "3-fit",
-        "train with soft labels, twins and graphs",
-        (
-            "fit",
-            *("--config", str(config_file("site/phantom.yaml"))),
-            *("--config", str(config_file("rows/full.yaml"))),
-            *("--config", str(out / "run.yaml")),
-            f"--seed_everything={seed}",
-            f"--trainer.max_epochs={epochs}",
-        ),
-        depends=prepare.identity,
-        resume_from=last,
-        folder=run,
-    )
-    checkpoint = run / "checkpoints" / "best.ckpt"
-    judged = [
-        Stage(
-            f"{4 + i}-{task}",
-            f"evaluate: {task}",
-            (
-                *("evaluate", task, "--checkpoint", str(checkpoint)),
-                *("--manifest", str(manifest), "--out", str(out / "evaluation" / task)),
-            ),
-            depends=fit.identity,
-        )
-        for i, task in enumerate(HEADLINES)
-    ]
-    return [phantom, prepare, fit, *judged]
-
-
-def write_run_file(out: Path) -> None:
-    """The last configuration file of the training: where its data are, and where it writes."""
-    text = f"""\
-# Written by clinclip demo: the paths of this run, over configs/site/phantom.yaml and configs/rows/full.yaml.
-data:
-  manifests: [{json.dumps(str(out / "manifest"))}]
-trainer:
-  default_root_dir: {json.dumps(str(out / "run"))}
-  logger:
-    class_path: TensorBoardLogger
-    init_args:
-      save_dir: {json.dumps(str(out))}
-      name: run
-      version: ""
-      default_hp_metric: false
-"""
-    path = out / "run.yaml"
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
-
-
-def table(out: Path) -> str:
-    """The headline numbers with their intervals."""
-    rows = []
-    for task, wanted in HEADLINES.items():
-        headline = json.loads((out / "evaluation" / task / "results.json").read_text(encoding="utf-8"))["headline"]
-        for key, words in wanted.items():
-            cell = headline.get(key)
-            if cell is not None and cell["value"] is not None:
-                rows.append((words, *(f"{cell[k]:.3f}" for k in ("value", "low", "high"))))
-    width = max((len(r[0]) for r in rows), default=10)
-    lines = [f"  {'test split':<{width}}   value   95 % interval", "  " + "-" * (width + 26)]
-    lines += [f"  {words:<{width}}   {value}   {low} - {high}" for words, value, low, high in rows]
-    return "\n".join(lines)
+    add = top.add_argument
+    add("--out", type=Path, default=Path("demo"), help="folder for everything (default: demo)")
+    add("--studies", type=int, default=1600, help="phantom studies (default: 1600)")
+    add("--epochs", type=int, default=12, help="training epochs (default: 12)")
+    add("--seed", type=int, default=0, help="of studies and training (default: 0)")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="further fit option (repeatable)")
+    return top
 
 
 def main(argv: list[str]) -> int:
     """Run the demo; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="clinclip demo",
-        description="The whole way on phantom studies. Run again, it resumes.",
-    )
-    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for everything (default: demo)")
-    parser.add_argument("--studies", type=int, default=1600, help="phantom studies (default: 1600)")
-    parser.add_argument("--epochs", type=int, default=12, help="training epochs (default: 12)")
-    parser.add_argument("--seed", type=int, default=0, help="of studies and training (default: 0)")
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
+    from clinclip.evaluation.tasks import TASKS
+
     out: Path = args.out
-    out.mkdir(parents=True, exist_ok=True)
-    write_run_file(out)
+    files, manifest, run = out / "download", out / "manifest", out / "run"
+    best, trained = run / "checkpoints" / "best.ckpt", run / "trained"
+    tasks = [task for task in TASKS if task.demo]
     started = time.monotonic()
-    plan = stages(out, args.studies, args.epochs, args.seed)
-    for number, stage in enumerate(plan, start=1):
-        finished = is_done(stage, out / "stages")
-        print(f"\n[{number}/{len(plan)}] {stage.title}{' (done before)' if finished else ''}", flush=True)
-        run_stage(stage, out / "stages", show=True)
+
+    def prepare(again: bool) -> None:
+        size = ("--studies", str(args.studies), "--seed", str(args.seed), "--image-size", str(DRAWN))
+        call("phantom", "mimic-cxr", "--out", str(files), *size, show=True)
+        target = ("--out", str(manifest), "--image-size", str(CACHED))
+        call("prepare", "mimic-cxr", "--images", str(files), *target, show=True)
+
+    def fit(again: bool) -> None:
+        last = run / "checkpoints" / "last.ckpt"
+        write_text(out / "run.yaml", _paths(manifest, run))
+        call(
+            "fit",
+            *("--config", str(config_file("site/phantom.yaml"))),
+            *("--config", str(config_file("rows/full.yaml"))),
+            *("--config", str(out / "run.yaml")),
+            f"--seed_everything={args.seed}",
+            f"--trainer.max_epochs={args.epochs}",
+            *(f"--{option}" for option in args.set),
+            *((f"--ckpt_path={last}",) if again and last.is_file() else ()),
+            show=True,
+        )
+        write_text(trained, "finished\n")
+
+    data = {"studies": args.studies, "seed": args.seed}
+    training: dict[str, Any] = {"data": data, "epochs": args.epochs, "set": args.set}
+    _say(1, 2 + len(tasks), "phantom studies in MIMIC-CXR's layout, and a manifest of them")
+    step(out / "data.json", data, manifest / "header.json", prepare, (files, manifest))
+    _say(2, 2 + len(tasks), "train with soft labels, twins and graphs")
+    step(out / "run.json", training, trained, fit, (run,))
+    for number, task in enumerate(tasks, start=3):
+        _say(number, 2 + len(tasks), f"evaluate: {task.title}")
+        to = out / "evaluation" / task.name
+        command = ("evaluate", task.name, "--checkpoint", str(best), "--manifest", str(manifest), "--out", str(to))
+        result = to / "results.json"
+        step(to.with_suffix(".json"), training, result, lambda _, c=command: call(*c, show=True), (to,))
     minutes = (time.monotonic() - started) / 60
     print(f"\nDone in {minutes:.1f} minutes. These are phantom studies: the numbers show the way, not the worth.\n")
-    print(table(out))
+    print(_table(out))
     print(
         f"""
-  reports       {", ".join(str(out / "evaluation" / task / "report.html") for task in HEADLINES)}
-  TensorBoard   tensorboard --logdir {out / "run"}
-  checkpoint    {out / "run" / "checkpoints" / "best.ckpt"}
-  its config    {out / "run" / "config.yaml"}
+  reports       {", ".join(str(out / "evaluation" / task.name / "report.html") for task in tasks)}
+  TensorBoard   tensorboard --logdir {run}
+  checkpoint    {best}
+  its config    {run / "config.yaml"}
 """
     )
     return 0
+
+
+def _say(number: int, of: int, title: str) -> None:
+    print(f"\n[{number}/{of}] {title}", flush=True)
+
+
+def _paths(manifest: Path, run: Path) -> str:
+    """The last configuration file of the training: where its data are, and where it writes."""
+    return f"""\
+# Written by clinclip demo: the paths of this run, over configs/site/phantom.yaml and configs/rows/full.yaml.
+data:
+  manifests: [{json.dumps(str(manifest))}]
+trainer:
+  default_root_dir: {json.dumps(str(run))}
+  logger:
+    class_path: TensorBoardLogger
+    init_args:
+      save_dir: {json.dumps(str(run.parent))}
+      name: {json.dumps(run.name)}
+      version: ""
+      default_hp_metric: false
+"""
+
+
+def _table(out: Path) -> str:
+    """The headline numbers that each task states for the demo, with their intervals."""
+    from clinclip.evaluation.tasks import TASKS
+
+    rows = []
+    for task in (t for t in TASKS if t.demo):
+        headline = json.loads((out / "evaluation" / task.name / "results.json").read_text(encoding="utf-8"))["headline"]
+        cells = [c for key in task.demo if (c := headline.get(key)) and c["value"] is not None]
+        rows += [(f"{task.title}: {c['title']}", *(f"{c[k]:.3f}" for k in ("value", "low", "high"))) for c in cells]
+    width = max((len(r[0]) for r in rows), default=10)
+    lines = [f"  {'test split':<{width}}   value   95 % interval", "  " + "-" * (width + 26)]
+    lines += [f"  {words:<{width}}   {value}   {low} - {high}" for words, value, low, high in rows]
+    return "\n".join(lines)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import clinclip
-from clinclip.evaluation.result import Result
+from clinclip.evaluation.result import ModelOutcome, Result
 from clinclip.evaluation.tables import Table, interval_text, markdown
 from clinclip.files import write_text
 from clinclip.metrics.arrays import plain
@@ -19,6 +19,10 @@ DISCLAIMER = "Research software; not a medical device."
 
 def _cell(cell: Interval) -> dict[str, Any]:
     return {"value": cell.value, "low": cell.low, "high": cell.high, "undefined_resamples": cell.undefined}
+
+
+def _headline(model: ModelOutcome) -> dict[str, Any]:
+    return {h.name: {"title": h.title, **_cell(model.cell(h))} for h in model.outcome.headlines}
 
 
 def _table(table: Table) -> dict[str, Any]:
@@ -41,7 +45,7 @@ def as_json(result: Result) -> str:
             "content": result.protocol.content,
         },
         "data": result.data,
-        "headline": {k: _cell(v) for k, v in result.models[0].headline.items()},
+        "headline": _headline(result.models[0]),
         "models": [
             {
                 "name": m.name,
@@ -49,7 +53,7 @@ def as_json(result: Result) -> str:
                 "logit_scale": m.logit_scale,
                 "train": m.train,
                 "exposure": m.exposure.as_dict(),
-                "headline": {k: _cell(v) for k, v in m.headline.items()},
+                "headline": _headline(m),
                 "tables": {t.key: _table(t) for t in m.tables},
                 "figures": m.outcome.figures,
             }

@@ -29,6 +29,7 @@ class Headline:
         table: key of the table.
         rows: labels of its rows.
         column: of it.
+        about: a sentence that must stand with it, or "".
     """
 
     name: str
@@ -36,6 +37,7 @@ class Headline:
     table: str
     rows: tuple[str, ...]
     column: str
+    about: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The ablation: its plan, its arithmetic, going on after an interruption, and once from end to end."""
+"""The ablation: its arithmetic, its options, going on after an interruption, and once from end to end."""
 
 from __future__ import annotations
 
@@ -8,110 +8,76 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clinclip.commands import ablate, ablate_judge, ablate_runs, ablate_table
-from clinclip.commands.ablate_judge import Judged
-from clinclip.commands.ablate_runs import ROWS, Plan
-from clinclip.commands.ablate_sweep import parse_sweep
-from clinclip.commands.stages import StageError
+from clinclip.commands import ablate
+from clinclip.commands.ablate import runs, table
+from clinclip.commands.ablate.judge import Judged, judge, result_file
+from clinclip.commands.ablate.runs import ROWS, Plan
+from clinclip.commands.steps import StepError
 from clinclip.errors import ConfigError, DataError
-from clinclip.evaluation.tables import RowSpec, TableSpec, measure
-from clinclip.findings import FINDINGS
+from clinclip.evaluation.result import Headline
 from clinclip.testing import tiny_manifest
 
-PREVALENCE = {"Edema": 0.2, "Fracture": 0.01, "Pleural Effusion": 0.3}
-NAMES = [
-    ("align", "align", "all items", "report > negation"),
-    ("align", "align", "all items", "report > omitted"),
-    ("zero-shot", "ranking", "Edema", "AUROC"),
-    ("zero-shot", "ranking", "Fracture", "AUROC"),
-    ("zero-shot", "ranking", "Pleural Effusion", "AUROC"),
-    ("retrieval", "retrieval", "image to report, duplicates are positives", "R@1"),
-    ("retrieval", "retrieval", "image to report, duplicates are positives", "R@10"),
-    ("retrieval", "retrieval", "report to image, duplicates are positives", "R@10"),
-    ("retrieval", "clinical", "retrieved report", "label F1 micro"),
-]
+COLUMNS = (
+    Headline("report_vs_negation", "report > negation", "align", ("all items",), "report > negation"),
+    Headline("auroc_common", "AUROC common", "ranking", ("Edema", "Pneumonia"), "AUROC", "of two findings"),
+)
 
 
-def judged(shift: float = 0.0, noise: float = 0.01, manifest: str = "m", fracture: int = 9) -> Judged:
-    point = np.linspace(0.4, 0.8, len(NAMES)) + shift
-    drawn = point + noise * np.random.default_rng(0).standard_normal((400, len(NAMES)))
-    facts = {
-        "manifest": manifest,
-        "split": "test",
-        "positives": {"Edema": 40, "Fracture": fracture, "Pleural Effusion": 50, "Pneumonia": 0},
-        "zero-shot": {"images": 100, "patients": 50},
-        "align": {"items": 60},
-    }
-    return Judged({name: i for i, name in enumerate(NAMES)}, point, drawn.astype(np.float32), facts)
-
-
-def test_findings_are_common_or_rare_by_the_training_split() -> None:
-    by_name = {m.name: m.rows for m in ablate_table.metrics(judged(), PREVALENCE)}
-    assert by_name["auroc_common"] == ("Edema", "Pleural Effusion")
-    assert by_name["auroc_rare"] == ("Fracture",)
-    assert "entity_f1" not in by_name  # this manifest has no graphs
-    assert "auroc_rare" not in {m.name for m in ablate_table.metrics(judged(fracture=4), PREVALENCE)}
+def judged(shift: float = 0.0, noise: float = 0.01, manifest: str = "m") -> Judged:
+    point = np.array([0.4, 0.7]) + shift
+    drawn = point + noise * np.random.default_rng(0).standard_normal((400, 2))
+    facts = {"manifest": manifest, "split": "test", "tasks": {"Retrieval": {"images": 100, "patients": 50}}}
+    return Judged(COLUMNS, point, drawn.astype(np.float32), facts)
 
 
 def test_cells_are_means_over_seeds_with_paired_differences() -> None:
-    columns, table = ablate_table.build(
-        {"baseline": [judged(), judged(0.02)], "n": [judged(0.1), judged(0.12)]}, PREVALENCE
-    )
-    names = [m.name for m in columns]
-    cell = table["n"]["report_vs_negation"]
+    results = {"baseline": [judged(), judged(0.02)], "negation": [judged(0.1), judged(0.12)]}
+    columns, cells = table.build(results)
+    cell = cells["negation"]["report_vs_negation"]
     assert cell.mean == pytest.approx(0.51)
     assert cell.spread == pytest.approx(0.02 / 2**0.5)
     assert cell.low < 0.51 < cell.high
     # the same resamples: noise cancels, and the difference is known far better than either row
     assert cell.difference == pytest.approx((0.1, 0.1, 0.1), abs=1e-6)
-    assert cell.clear and "▲" in cell.text()
-    assert table["baseline"]["report_vs_negation"].difference is None
-    common = table["baseline"]["auroc_common"]
-    assert common.mean == pytest.approx((judged().point[[2, 4]].mean() + judged(0.02).point[[2, 4]].mean()) / 2)
-    text = ablate_table.markdown(columns, table, {"baseline": 2, "n": 2})
-    assert text.count("\n") == 3
-    assert all(m.title in text.splitlines()[0] for m in columns)
-    record = json.loads(json.dumps(ablate_table.as_json(columns, table, {"baseline": [judged()], "n": [judged(0.1)]})))
-    assert record["rows"]["n"][names[0]]["mean"] == pytest.approx(0.51)
+    assert cell.clear
+    assert cell.text().endswith(" ▲")
+    assert cells["baseline"]["report_vs_negation"].difference is None
+    assert table.build({"a": [judged()], "b": [judged(-0.1)]})[1]["b"]["auroc_common"].text().endswith(" ▼")
+    text = table.markdown(columns, cells, results)
+    assert text.splitlines()[0] == "| row | seeds | report > negation | AUROC common |"
+    assert text.splitlines()[3].startswith("| negation | 2 | 0.510 (")
+    assert "Retrieval: 100 images of 50 patients. AUROC common: of two findings." in text
+    record = json.loads(json.dumps(table.as_json(columns, cells, results), allow_nan=False))
+    assert record["rows"]["negation"]["report_vs_negation"]["mean"] == pytest.approx(0.51)
+    assert record["seeds"]["negation"][1]["auroc_common"] == pytest.approx(0.82)
+    assert record["about"]["negation"] == ROWS["negation"]
 
 
 def test_rows_of_different_data_are_never_compared() -> None:
     with pytest.raises(ConfigError, match="different manifests"):
-        ablate_table.build({"baseline": [judged()], "n": [judged(manifest="other")]}, PREVALENCE)
-    with pytest.raises(ConfigError, match="no finished run"):
-        ablate_table.build({"baseline": []}, PREVALENCE)
+        table.build({"baseline": [judged()], "negation": [judged(manifest="other")]})
+    with pytest.raises(ConfigError, match="no finished run of negation"):
+        table.build({"baseline": [judged()], "negation": []})
 
 
-def test_every_cell_of_a_table_keeps_its_name() -> None:
-    spec = TableSpec("t", "", "", ("a", "b"), (RowSpec("x"), RowSpec("y")), lambda w: w[:, :4] * np.arange(1.0, 5.0))
-    names, values, drawn = ablate_judge.flat("task", measure([spec], 4))
-    assert names == [("task", "t", r, c) for r in "xy" for c in "ab"]
-    assert values.tolist() == [1, 2, 3, 4]
-    assert drawn.shape == (0, 4)
-
-
-def test_a_damaged_result_is_named(tmp_path) -> None:
-    (tmp_path / "judged.npz").write_bytes(b"nothing")
+def test_results_are_read_as_written_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "judged.npz"
+    judged().save(path)
+    again = Judged.read(path)
+    assert again.columns == COLUMNS
+    assert np.array_equal(again.drawn, judged().drawn)
+    path.write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"judged\.npz.*delete it"):
-        ablate_judge.read(tmp_path / "judged.npz")
+        Judged.read(path)
 
 
-def test_plan_names_every_row_and_seed(tmp_path) -> None:
-    plan = Plan(tmp_path, tuple(ROWS), (0, 1), studies=50, knobs=("visibility=1",), options=("trainer.max_epochs=1",))
-    phantom, prepare = plan.data_stages()
-    assert phantom.command[-2:] == ("--knob", "visibility=1")
-    assert prepare.depends == phantom.identity
-    stages = [s for row in plan.rows for seed in plan.seeds for s in plan.run_stages(row, seed)]
-    assert len({s.identity for s in stages}) == len(stages) == 2 * 2 * len(ROWS)
-    fit, judge = plan.run_stages("negation_soft_text_clinical", 1)
-    assert fit.command[2].endswith("site/phantom.yaml")
-    assert fit.command[4].endswith("rows/negation_soft_text_clinical.yaml")
-    assert {"--seed_everything=1", "--data.seed=1", "--trainer.max_epochs=1"} <= set(fit.command)
-    assert judge.command[judge.command.index("--checkpoint") + 1].endswith("last.ckpt")
-    # other data, other results
-    assert Plan(tmp_path, plan.rows, (0, 1), studies=60).run_stages("negation", 0)[0].identity not in {
-        s.identity for s in stages
-    }
+def test_a_run_is_its_row_at_its_site(tmp_path: Path) -> None:
+    plan = Plan(tmp_path, tuple(ROWS), (0, 1), options=("trainer.max_epochs=1",))
+    command = plan.fit("negation_soft_text_clinical", 1, spare=True)
+    assert command[2].endswith("site/phantom.yaml")
+    assert command[4].endswith("rows/negation_soft_text_clinical.yaml")
+    assert {"--seed_everything=1", "--data.seed=1", "--trainer.max_epochs=1", "--data.num_workers=0"} <= set(command)
+    assert all(plan.fit(row, 0, spare=False) for row in ROWS)  # every row has a file
 
 
 @pytest.mark.parametrize(
@@ -121,62 +87,92 @@ def test_plan_names_every_row_and_seed(tmp_path) -> None:
         (["--rows", "negation,negation"], "allowed, each once"),
         (["--seeds", "a"], "whole numbers"),
         (["--jobs", "0"], "at least 1"),
-        (["--family", "mimic"], "--manifest DIR"),
+        (["--site", "mimic"], "--site mimic needs --manifest DIR"),
         (["--manifest", "x", "--knob", "noise=0"], "leave them out with --manifest"),
-        (["--sweep", "noise"], "two values or more"),
     ],
 )
-def test_contradictions_are_refused(options, message, tmp_path) -> None:
+def test_contradictions_are_refused(options: list[str], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         ablate.main(["run", "--out", str(tmp_path / "out"), *options])
 
 
-def test_sweep_values() -> None:
-    assert parse_sweep("noise=0, 1,2") == ("noise", ("0", "1", "2"))
+def test_what_is_finished_stays_finished(tmp_path: Path, monkeypatch, capsys) -> None:
+    done: list[str] = []
+    broken = True
+    manifest = tiny_manifest(tmp_path / "toy", studies=12)
+
+    def call(*argv: str, show: bool = False) -> None:
+        done.append("fit " + Path(argv[4]).stem + (" again" if argv[-1].startswith("--ckpt_path") else ""))
+        run = Path(next(a for a in argv if "save_dir" in a).partition("=")[2])
+        last = run / "logs" / "checkpoints" / "last.ckpt"
+        last.parent.mkdir(parents=True, exist_ok=True)
+        last.touch()
+        if broken and "negation" in argv[4]:
+            raise StepError("status 2: clinclip fit")
+
+    def fake_judge(checkpoint: Path, manifest: Path, result: Path, split: str, resamples: int) -> None:
+        done.append(f"judge {resamples}")
+        judged(0.1 if "negation" in str(checkpoint) else 0.0).save(result)
+
+    monkeypatch.setattr(runs, "call", call)
+    monkeypatch.setattr(runs, "judge", fake_judge)
+    out = tmp_path / "out"
+    command = ["run", "--out", str(out), "--manifest", str(manifest), "--rows", "baseline,negation", "--seeds", "0"]
+    with pytest.raises(StepError, match=r"its output is in .*negation-seed0\.log"):
+        ablate.main([*command, "--jobs", "1"])
+    assert done == ["fit baseline", "judge 1000", "fit negation"]
+    broken = False
+    capsys.readouterr()
+    assert ablate.main([*command, "--jobs", "1"]) == 0
+    assert done[3:] == ["fit negation again", "judge 1000"]  # gone on with, and nothing twice
+    printed = capsys.readouterr().out
+    assert "[1/2] baseline, seed 0: done before" in printed
+    assert "| negation | 1 | 0.500 (" in printed
+    assert (out / "ablation.md").read_text() in printed
+    assert json.loads((out / "ablation.json").read_text())["facts"]["manifest"] == "m"
+    assert (out / "ablation.png").read_bytes().startswith(b"\x89PNG")
+    assert not (out / "curves.png").exists()  # no run has logged anything
+    assert ablate.main([*command, "--jobs", "1", "--resamples", "7"]) == 0
+    assert done[5:] == ["judge 7", "judge 7"]  # nothing is trained again for other intervals
+    assert ablate.main(["table", "--out", str(out), "--rows", "negation", "--seeds", "0"]) == 0
+    assert "| negation | 1 | 0.500 (" in capsys.readouterr().out
+    assert ablate.main([*command, "--jobs", "1", "--set", "data.seed=3"]) == 0
+    assert done[7:] == ["fit baseline", "judge 1000", "fit negation", "judge 1000"]
 
 
-def test_what_is_finished_stays_finished(tmp_path, monkeypatch, capsys) -> None:
-    ran: list[str] = []
-    broken = {"negation-seed0-judge"}
+def test_every_task_that_states_it_is_judged(tmp_path: Path) -> None:
+    from clinclip.data.manifest import Manifest
+    from clinclip.export.checkpoint import LoadedModel, save_model
+    from clinclip.images import Preprocessing
+    from clinclip.testing import tiny_model
+    from clinclip.text.tokens import Tokenizer
 
-    def run_stage(stage, markers: Path, threads=None, log=None, show=False) -> bool:
-        if (markers / stage.name).exists():
-            return False
-        if stage.name in broken:
-            raise StageError(f"stage {stage.name!r} failed")
-        ran.append(stage.name)
-        markers.mkdir(parents=True, exist_ok=True)
-        (markers / stage.name).touch()
-        if stage.name.endswith("judge"):
-            out = Path(stage.command[stage.command.index("--out") + 1])
-            out.mkdir(parents=True, exist_ok=True)
-            run = judged(0.1 if "negation-" in stage.name else 0.0)
-            names, facts = (np.array(json.dumps(v)) for v in (list(run.index), run.facts))
-            np.savez(out / ablate_judge.RESULTS, names=names, facts=facts, point=run.point, drawn=run.drawn)
-        return True
+    manifest = Manifest.load(tiny_manifest(tmp_path / "toy", studies=90))
+    tokenizer = Tokenizer.train(manifest.split("train")["text"].tolist())
+    record = {"manifests": [manifest.hash], "datasets": ["toy"], "patients": None, "version": "0"}
+    loaded = LoadedModel(tiny_model().eval(), tokenizer, Preprocessing(32, 40, max_tokens=64), "", record)
+    save_model(loaded, tmp_path / "model")
+    path = result_file(tmp_path, "baseline", 0)
+    judge(tmp_path / "model", manifest.path, path, resamples=20)
+    run = Judged.read(path)
+    names = [c.name for c in run.columns]
+    assert names[0] == "auroc_common"
+    assert {"i2t_r1", "i2t_r10", "t2i_r10", "label_f1", "report_vs_negation", "report_vs_omitted"} < set(names)
+    assert run.drawn.shape == (20, len(names))
+    common = run.columns[0]
+    assert set(common.rows) == {"Edema", "Pneumothorax", "Pleural Effusion"}  # what the toy studies have
+    assert "at least 5% of the training images" in common.about
+    from clinclip.evaluation.run import evaluate
 
-    monkeypatch.setattr(ablate_runs, "run_stage", run_stage)
-    monkeypatch.setattr(ablate_runs, "prevalence", lambda manifest: PREVALENCE)
-    command = ["run", "--out", str(tmp_path), "--rows", "baseline,negation", "--seeds", "0", "--jobs", "1"]
-    with pytest.raises(StageError, match="negation-seed0-judge"):
-        ablate.main(command)
-    assert "baseline-seed0-judge" in ran
-    before, broken = list(ran), set()
-    assert ablate.main(command) == 0
-    assert ran == [*before, "negation-seed0-judge"]  # nothing was done twice
-    out = capsys.readouterr().out
-    assert "[1/2] baseline, seed 0: done before" in out
-    assert "| negation | 1 | 0.500 (" in out
-    assert json.loads((tmp_path / "ablation.json").read_text())["facts"]["manifest"] == "m"
-    assert (tmp_path / "ablation.md").read_text() in out
-    assert (tmp_path / "ablation.png").read_bytes().startswith(b"\x89PNG")
-    assert not (tmp_path / "curves.png").exists()  # no run has logged anything
-
-
-def test_prevalence_counts_the_training_split(tmp_path) -> None:
-    shares = ablate_runs.prevalence(tiny_manifest(tmp_path / "toy", studies=12))
-    assert set(shares) == set(FINDINGS)
-    assert 0 < max(shares.values()) <= 1
+    whole = evaluate(loaded, manifest, "zero-shot", resamples=20)
+    want = np.mean([whole.tables["ranking"].cell(f, "AUROC").value for f in common.rows])
+    assert run.point[0] == pytest.approx(want)
+    assert run.drawn[:, 0].mean() == pytest.approx(want, abs=0.1)
+    assert set(run.facts["tasks"]) == {
+        "Zero-shot classification",
+        "Report retrieval",
+        "CXR-Align: negation and completeness",
+    }
 
 
 @pytest.mark.slow

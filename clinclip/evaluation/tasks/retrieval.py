@@ -133,11 +133,15 @@ class Retrieval(Task[RetrievalScores]):
     def compared(self, measured: Measured) -> list[Headline]:
         ranks = {h.name: h for h in self.headlines(measured)}
         rows, table = ("retrieved report",), measured.table("clinical")
-        return [
-            *(ranks[name] for name in ("i2t_r1", "i2t_r10", "t2i_r10") if name in ranks),
-            Headline("label_f1", "label F1", "clinical", rows, "label F1 micro"),
-            *([Headline("entity_f1", "entity F1", "clinical", rows, "entity F1")] * ("entity F1" in table.columns)),
-        ]
+        best = "the best-scoring report of the gallery against the image's own"
+        found = [ranks[name] for name in ("i2t_r1", "i2t_r10", "t2i_r10") if name in ranks]
+        for name, title, column in (
+            ("label_f1", "label F1", "label F1 micro"),
+            ("entity_f1", "entity F1", "entity F1"),
+        ):
+            if column in table.columns:
+                found.append(Headline(name, title, "clinical", rows, column, best))
+        return found
 
     def figures(self, scores: RetrievalScores) -> dict[str, Any]:
         return retrieval_figures(scores.ranks)

@@ -117,8 +117,16 @@ class ZeroShot(Task[ZeroShotScores]):
         positives = {r.label: r.counts["positives"] for r in measured.table("ranking").rows if r.counts}
         known = [f for f, count in positives.items() if count >= POSITIVES]
         common, rare = (tuple(f for f in known if (share[f] < RARE) == few) for few in (False, True))
-        wanted = (("auroc_common", "AUROC common", common), ("auroc_rare", "AUROC rare", rare))
-        return [Headline(name, title, "ranking", rows, "AUROC") for name, title, rows in wanted if rows]
+        wanted = (("common", "at least", common), ("rare", "below", rare))
+        about = "findings ({} {:.0%} of the training images, {} positives or more among those tested): {}"
+        return [
+            Headline(
+                f"auroc_{name}", f"AUROC {name}", "ranking", rows, "AUROC",
+                about.format(how, RARE, POSITIVES, ", ".join(rows)),
+            )
+            for name, how, rows in wanted
+            if rows
+        ]  # fmt: skip
 
     def figures(self, scores: ZeroShotScores) -> dict[str, Any]:
         return zero_shot_figures(scores.margins, self.labels, scores.probability, self.findings)

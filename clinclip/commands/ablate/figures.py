@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from clinclip.commands.ablate_runs import Plan
-from clinclip.commands.ablate_table import Cell, Metric
+from clinclip.commands.ablate.judge import run_folder
+from clinclip.commands.ablate.table import Cell
+from clinclip.evaluation.result import Headline
+from clinclip.files import write_bytes
 
 #: logged metric -> heading
 CURVES = {
@@ -18,28 +20,24 @@ CURVES = {
 }
 
 
-def draw(plan: Plan, columns: Sequence[Metric], table: Mapping[str, Mapping[str, Cell]]) -> list[Path]:
-    """Write ``ablation.png`` and ``curves.png`` into the plan's folder; returns what was written."""
+def draw(out: Path, seeds: Sequence[int], columns: Sequence[Headline], table: Mapping[str, Mapping[str, Cell]]) -> None:
+    """Write ``ablation.png`` and, where the runs have logged them, ``curves.png`` into ``out``."""
     from clinclip.evaluation.figures import curves_by_row, rows_by_metrics
 
-    titles = [m.title for m in columns]
-    cells = {row: [(c.mean, c.low, c.high) for c in (own[m.name] for m in columns)] for row, own in table.items()}
-    figures = {"ablation.png": rows_by_metrics(titles, cells)}
-    panels = {}
-    for tag, title in CURVES.items():
-        lines = {row: line for row in plan.rows if (line := curve(plan, row, tag)) is not None}
-        if lines:
-            panels[title] = lines
+    cells = {row: [(c.mean, c.low, c.high) for c in (own[h.name] for h in columns)] for row, own in table.items()}
+    write_bytes(out / "ablation.png", rows_by_metrics([h.title for h in columns], cells))
+    panels = {
+        title: {row: line for row in table if (line := curve(out, row, seeds, tag)) is not None}
+        for tag, title in CURVES.items()
+    }
+    panels = {title: lines for title, lines in panels.items() if lines}
     if panels:
-        figures["curves.png"] = curves_by_row(panels)
-    for name, content in figures.items():
-        (plan.out / name).write_bytes(content)
-    return [plan.out / name for name in figures]
+        write_bytes(out / "curves.png", curves_by_row(panels))
 
 
-def curve(plan: Plan, row: str, tag: str) -> tuple[list[float], list[float]] | None:
+def curve(out: Path, row: str, seeds: Sequence[int], tag: str) -> tuple[list[float], list[float]] | None:
     """Epochs and the mean over seeds of a logged metric; None where a seed has not logged it."""
-    runs = [scalars(plan.folder(row, seed) / "logs", tag) for seed in plan.seeds]
+    runs = [scalars(run_folder(out, row, seed) / "logs", tag) for seed in seeds]
     if not runs or len({len(r) for r in runs}) > 1 or not runs[0]:
         return None
     return [float(i + 1) for i in range(len(runs[0]))], np.mean(runs, axis=0).tolist()
