@@ -142,7 +142,8 @@ def test_what_is_finished_stays_finished(tmp_path: Path, monkeypatch, capsys) ->
 
 def test_every_task_that_states_it_is_judged(tmp_path: Path) -> None:
     from clinclip.data.manifest import Manifest
-    from clinclip.export.checkpoint import LoadedModel, save_model
+    from clinclip.export.checkpoint import save_model
+    from clinclip.export.model import Model
     from clinclip.images import Preprocessing
     from clinclip.testing import tiny_model
     from clinclip.text.tokens import Tokenizer
@@ -150,7 +151,7 @@ def test_every_task_that_states_it_is_judged(tmp_path: Path) -> None:
     manifest = Manifest.load(tiny_manifest(tmp_path / "toy", studies=90))
     tokenizer = Tokenizer.train(manifest.split("train")["text"].tolist())
     record = {"manifests": [manifest.hash], "datasets": ["toy"], "patients": None, "version": "0"}
-    loaded = LoadedModel(tiny_model().eval(), tokenizer, Preprocessing(32, 40, max_tokens=64), "", record)
+    loaded = Model(tiny_model().eval(), tokenizer, Preprocessing(32, 40, max_tokens=64), "", record)
     save_model(loaded, tmp_path / "model")
     path = result_file(tmp_path, "baseline", 0)
     judge(tmp_path / "model", manifest.path, path, resamples=20)

@@ -63,9 +63,9 @@ def judge(checkpoint: Path, manifest: Path, result: Path, split: str = "test", r
     from clinclip.evaluation.run import exposure, make_task
     from clinclip.evaluation.tasks import TASKS
     from clinclip.evaluation.tasks.base import Embedder
-    from clinclip.export.checkpoint import load_model
+    from clinclip.export.checkpoint import load
 
-    opened, embed = Manifest.load(manifest), Embedder(load_model(checkpoint))
+    opened, embed = Manifest.load(manifest), Embedder(load(checkpoint))
     columns: list[Headline] = []
     values: list[tuple[float, np.ndarray]] = []
     facts: dict[str, Any] = {"manifest": opened.hash, "split": split, "tasks": {}}
