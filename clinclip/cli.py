@@ -193,6 +193,8 @@ def main(argv: list[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     # Lightning's advertisement, and its own use of a deprecated function of torch
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
+    # only frozen towers are: the module puts everything else into training mode
+    warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "Tip:" not in r.getMessage())
     try:
         build(argv)

@@ -119,6 +119,15 @@ def test_after_a_step_evaluation_sees_what_the_trainer_tests(case, manifest, tmp
         assert not torch.equal(whole.encode_image(opened, split="test", batch_size=4), image)
 
 
+@pytest.mark.parametrize("site", SITES)
+def test_every_site_trains_a_step_in_its_own_precision(site, manifest, tmp_path, monkeypatch, capsys) -> None:
+    """With the site's precision, clipping, optimiser and schedule; devices, data and tower sizes are others."""
+    monkeypatch.chdir(tmp_path)
+    own = [option for option in TINY if not option.startswith("--trainer.precision")]
+    assert main(["fit", *configuration(site, "full"), f"--data.manifests=[{manifest}]", *own]) == 0
+    assert "in eval mode" not in capsys.readouterr().err
+
+
 def test_the_command_line_trains_a_step(manifest, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["fit", "--config", str(DEFAULT), f"--data.manifests=[{manifest}]", *TINY]) == 0

@@ -8,7 +8,6 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from clinclip.data.sampler import TrainSampler
-from clinclip.errors import ConfigError
 
 
 class ResumableLoader(DataLoader):
@@ -47,17 +46,9 @@ class ResumableLoader(DataLoader):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Start the next pass over ``state["epoch"]`` behind the batches that were already taken.
 
-        Raises:
-            ConfigError: the checkpoint stands within an epoch, and the global batch has another size here.
+        With another size of the global batch the state must be that of an epoch's end.
         """
         before = int(state.get("global_batch", self._global_batch))
-        if before != self._global_batch and int(state["batches"]) < int(state.get("of", 0)):
-            raise ConfigError(
-                f"the checkpoint stands within epoch {state['epoch']}, after {state['batches']} of {state['of']} "
-                f"batches of {before} samples over all processes; here a global batch has {self._global_batch}, so the "
-                "rest of the epoch cannot be told. Resume with the same data.batch_size x processes, or from a "
-                "checkpoint of an epoch's end"
-            )
         self._resume = {k: int(v) for k, v in state.items()}
         # a checkpoint may follow before the next batch is taken
         self._taken = int(state["batches"]) if before == self._global_batch else int(self.epoch_length())

@@ -71,7 +71,9 @@ class TextEncoder(TextTower):
         if grad_checkpointing:
             self.transformer.gradient_checkpointing_enable()
         if frozen:
-            self.requires_grad_(False).eval()
+            self.requires_grad_(False)
+        # a pretrained model arrives in evaluation mode, and would be trained without its dropout
+        self.train()
 
     def train(self, mode: bool = True) -> TextEncoder:
         """As ``nn.Module.train``; a frozen tower stays in evaluation mode."""

@@ -9,12 +9,14 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from lightning.pytorch.utilities.enums import GradClipAlgorithmType
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from clinclip.data.spec import DataSpec, spec_of
-from clinclip.distributed import all_reduce, gather_objects, mean_of_processes, rank, world_size
-from clinclip.errors import CheckpointError, ConfigError, MissingFieldError, NonFiniteLossError
+from clinclip.distributed import all_reduce, mean_of_processes
+from clinclip.errors import ConfigError, MissingFieldError, NonFiniteLossError
 from clinclip.export.checkpoint import RECORD, training_record
 from clinclip.images import Preprocessing
 from clinclip.losses.base import LossTerm
@@ -23,15 +25,13 @@ from clinclip.losses.hooks import PROVIDERS, Hooked, check_requirements, set_up,
 from clinclip.losses.targets.soft import SoftTargets
 from clinclip.models.dual_encoder import DualEncoder
 from clinclip.text.prompts import load_prompts
-from clinclip.text.tokens import Tokenizer
 from clinclip.training.optim import LearningRateSchedule, WarmupCosine, parameter_groups
+from clinclip.training.resume import Resumption
 from clinclip.training.validation import SplitMetrics
 from clinclip.types import Batch, Embeddings, TextBatch
 
 #: builds an optimiser from parameter groups
 OptimizerCallable = Callable[[Iterable], Optimizer]
-#: more batches than an epoch can have; a multiple of any ``accumulate_grad_batches``
-FINISHED = math.lcm(*range(1, 37))
 #: prompts encoded at once
 PROMPT_BATCH = 64
 
@@ -83,7 +83,7 @@ class ClinClipModule(L.LightningModule):
         self._checked = False
         # steps by position in the epochs less steps taken; not 0 after resuming with other steps per epoch
         self._lead = 0
-        self._record: dict[str, Any] = {}
+        self._resumption = Resumption(self)
         #: what the data module says of itself, after set-up
         self.data = DataSpec()
 
@@ -255,8 +255,39 @@ class ClinClipModule(L.LightningModule):
         optimizer = self.optimizer(parameter_groups(self.model))
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
+        self._refuse_clipping_of_scaled(optimizer)
+        self._resumption.configured(optimizer)
         self._optimizer = optimizer
         return optimizer
+
+    def _refuse_clipping_of_scaled(self, optimizer: Optimizer) -> None:
+        trainer = self._trainer
+        if trainer is None or getattr(trainer.precision_plugin, "scaler", None) is None:
+            return
+        if trainer.gradient_clip_val and getattr(optimizer, "_step_supports_amp_scaling", False):
+            raise ConfigError(
+                f"trainer.gradient_clip_val={trainer.gradient_clip_val} with trainer.precision=16-mixed and a fused "
+                "optimiser: gradients are unscaled within its step, too late to clip them. Set "
+                "model.optimizer.init_args.fused=false, or trainer.precision=bf16-mixed"
+            )
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """As Lightning, and also for a fused optimiser where gradients are not scaled.
+
+        Lightning refuses to clip for every optimiser that could unscale gradients itself, under mixed precision with a
+        scaler (16-mixed) or without one (bf16-mixed); without one the gradients are as they should be.
+        """
+        plugin = self.trainer.precision_plugin
+        if isinstance(plugin, MixedPrecision) and plugin.scaler is None:
+            kind = GradClipAlgorithmType(gradient_clip_algorithm or GradClipAlgorithmType.NORM)
+            Precision.clip_gradients(plugin, optimizer, gradient_clip_val or 0.0, kind)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     # -------------------------------------------------------------- evaluation
 
@@ -310,26 +341,17 @@ class ClinClipModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what makes the file usable on its own: architecture, tokenizer, preprocessing, training data."""
-        checkpoint[RECORD] = training_record(self.model, self.data)
-        # dropout draws from the process's own generator; saving is collective in Lightning, so gathering is safe
-        state = {"torch": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            state["cuda"] = torch.cuda.get_rng_state(self.device)
-        checkpoint[RECORD]["rng"] = gather_objects(state)
+        record = training_record(self.model, self.data)
+        checkpoint[RECORD] = {**record, **self._resumption.state()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Remember the record until training or evaluation starts: the data module is restored after the model."""
-        self._record = checkpoint.get(RECORD) or {}
-        trainer = self._trainer
-        size = self.data.batch_size
-        # the other functions look at the weights; nothing is resumed
-        if trainer is not None and trainer.state.fn == "fit" and size is not None:
-            in_steps = trainer.max_steps is not None and trainer.max_steps >= 0
-            close_finished_epoch(checkpoint, size * trainer.world_size, in_steps)
+        """Refuse what does not fit, before the weights are loaded."""
+        self._resumption.loaded(checkpoint)
 
     def on_fit_start(self) -> None:
-        """Refuse a checkpoint of another tokenizer."""
+        """Refuse a checkpoint of another tokenizer; put what is trained into training mode, whoever built it how."""
         self._check_tokenizer()
+        self.model.train()
 
     def on_validation_start(self) -> None:
         """Refuse a checkpoint of another tokenizer."""
@@ -346,52 +368,11 @@ class ClinClipModule(L.LightningModule):
     def _check_tokenizer(self) -> None:
         # the data module may have taken over the checkpoint's tokenizer since set-up
         self.data = spec_of(self.trainer.datamodule)  # type: ignore[attr-defined]
-        stored, tokenizer = self._record.pop("tokenizer", None), self.data.tokenizer
-        if tokenizer is not None and stored is not None and Tokenizer.from_json(stored).hash != tokenizer.hash:
-            raise CheckpointError(
-                f"the checkpoint was trained with another tokenizer than the data module's ({tokenizer.name}, "
-                f"{tokenizer.vocab_size} tokens), so its token embeddings would not fit; use the same manifests "
-                "and data.tokenizer"
-            )
+        self._resumption.check_tokenizer(self.data.tokenizer)
 
     def on_train_start(self) -> None:
-        """Continue the random numbers of dropout where the checkpoint stopped (same number of processes)."""
-        states = self._record.pop("rng", [])
-        if len(states) == world_size():
-            state = states[rank()]
-            torch.set_rng_state(state["torch"])
-            if "cuda" in state and self.device.type == "cuda":
-                torch.cuda.set_rng_state(state["cuda"], self.device)
-
-
-def close_finished_epoch(checkpoint: dict[str, Any], global_batch: int, in_steps: bool) -> None:
-    """An epoch whose last batch was taken is over, also when an epoch has more batches now.
-
-    Lightning compares the number of batches taken with the present length of an epoch, so with smaller batches or fewer
-    processes it would go on within the old epoch. Nothing is changed when the global batch is the same.
-
-    Args:
-        checkpoint: as loaded; its loops are changed in place.
-        global_batch: samples of a step over all processes, now.
-        in_steps: whether ``trainer.max_steps`` ends the run.
-
-    Raises:
-        ConfigError: Lightning cannot go on from this checkpoint with another global batch.
-    """
-    data = next((v for v in checkpoint.values() if isinstance(v, dict) and isinstance(v.get("loader"), dict)), None)
-    loop = checkpoint.get("loops", {}).get("fit_loop")
-    if data is None or loop is None:
-        return
-    loader, epochs, batches = data["loader"], loop["epoch_progress"]["current"], loop["epoch_loop.batch_progress"]
-    if loader.get("global_batch", global_batch) == global_batch or loader["batches"] < loader["of"]:
-        return
-    if in_steps and epochs["processed"] >= epochs["ready"]:
-        raise ConfigError(
-            f"the checkpoint was written at an epoch's end with a global batch of {loader['global_batch']}; a run that "
-            f"ends by trainer.max_steps cannot go on from there with {global_batch}. Use trainer.max_epochs, or the "
-            "same data.batch_size x processes"
-        )
-    batches["current"] = dict.fromkeys(batches["current"], FINISHED)
+        """Options of the configuration and the random numbers of dropout, after everything was restored."""
+        self._resumption.started(self._optimizer)
 
 
 def _float(value: Tensor | float) -> Tensor | float:

@@ -11,10 +11,9 @@ import torch
 
 from clinclip.export.checkpoint import load
 from clinclip.testing import tiny_manifest, tiny_model
-from tests.processes import check_ranks
+from tests.processes import ROOT, check_ranks
 from tests.training.ddp_worker import CASES, run, terms
 
-ROOT = Path(__file__).parent.parent
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 

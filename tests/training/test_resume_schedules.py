@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from clinclip.data.spec import DataSpec
 from clinclip.losses import CosineRamp, LinearRamp, SoftTargets, TextSimilarity
 from clinclip.losses.contrastive import Contrastive
 from clinclip.losses.negation import NegationHardNegatives
@@ -52,7 +53,7 @@ class Batches(L.LightningDataModule):
     def __init__(self, steps: int) -> None:
         super().__init__()
         # the longer the epoch, the smaller the batch: the number is all that counts here
-        self.steps, self.batch_size = steps, 64 // steps
+        self.steps, self.spec = steps, DataSpec(batch_size=64 // steps)
 
     def train_dataloader(self) -> DataLoader:
         return DataLoader([random_batch(4, seed=s) for s in range(self.steps)], batch_size=None)
@@ -60,7 +61,7 @@ class Batches(L.LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         assert self.trainer is not None
         taken = self.trainer.global_step % self.steps or self.steps
-        return {"loader": {"batches": taken, "of": self.steps, "global_batch": self.batch_size}}
+        return {"loader": {"batches": taken, "of": self.steps, "global_batch": self.spec.batch_size}}
 
 
 def fit(folder: Path, ledger: Ledger, checkpoint: Path | None = None, steps: int = STEPS, **limits: int) -> list[tuple]:
