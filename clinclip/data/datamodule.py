@@ -31,7 +31,7 @@ from clinclip.errors import CheckpointError, ConfigError, ManifestError
 from clinclip.files import compact_json, write_atomically
 from clinclip.images import ImageTransform, Preprocessing
 from clinclip.images.preprocessing import View as ImageView
-from clinclip.text.editing import EDITS
+from clinclip.text.editing import EDITS, EditKind
 
 if TYPE_CHECKING:
     from clinclip.text.tokens import Tokenizer
@@ -64,8 +64,8 @@ class CXRDataModule(pl.LightningDataModule):
         vocab_size: size of the "tiny" vocabulary.
         max_tokens: longer texts are cut there.
         twins: K, edited reports a sample in training batches: each study's report with one thing changed.
-        edits: kinds of the twins: "negate" (a finding denied), "omit" (left out), "swap_side", "swap_severity",
-            "swap_finding" (stated wrongly). Of several, K are drawn every epoch, each kind that a report has with the
+        edits: kinds of the twins, of :data:`clinclip.text.EDITS`: "negate" (a finding denied), "omit" (left out),
+            "swap_side" (stated wrongly), ... Of several, K are drawn every epoch, each kind that a report has with the
             same chance. None is negate alone.
         graphs: add report graphs.
         max_nodes: nodes of a graph beyond this many are dropped and counted.
@@ -102,7 +102,7 @@ class CXRDataModule(pl.LightningDataModule):
         vocab_size: int = 2048,
         max_tokens: int = 256,
         twins: int = 0,
-        edits: list[str] | None = None,
+        edits: list[EditKind] | None = None,
         graphs: bool = False,
         max_nodes: int = 64,
         labels: str = "auto",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Literal
+
 from clinclip.text.editing.base import ReportEdit
 from clinclip.text.editing.finding_swap import SwapFinding
 from clinclip.text.editing.negation import Negate
@@ -13,3 +15,9 @@ from clinclip.text.editing.side_swap import SwapSide
 EDITS: dict[str, ReportEdit] = {
     edit.kind: edit for edit in (Negate(), Omit(), SwapSide(), SwapSeverity(), SwapFinding())
 }
+
+if TYPE_CHECKING:
+    EditKind = str
+else:
+    #: the kinds as a type, so that a command line lists and checks them
+    EditKind = Literal[tuple(EDITS)]
