@@ -41,6 +41,7 @@ from clinclip.images.read import Mode, Window
 from clinclip.prepare.drops import DropReport
 from clinclip.prepare.readers.source import Source
 from clinclip.prepare.reading import AnnotateOptions, annotate
+from clinclip.text.editing import EDITS
 from clinclip.text.twins import count_kinds
 from clinclip.workers import available_cores
 
@@ -121,6 +122,7 @@ class BuildOptions:
         return {
             **{f"image_{name}": value for name, value in asdict(self.cache).items()},
             "split_seed": self.seed,
+            "edits": list(EDITS),
             **{f"annotate_{name}": value for name, value in vars(self.annotate).items()},
         }
 

@@ -65,9 +65,9 @@ def _annotate_chunk(texts: Sequence[str], options: AnnotateOptions) -> list[Repo
 
 def _chunk_path(folder: Path, texts: Sequence[str], options: AnnotateOptions) -> Path:
     """The file of a chunk, named by everything that its content depends on."""
-    from clinclip.text import RULESET_VERSION
+    from clinclip.text import EDITS, RULESET_VERSION
 
-    digest = hashlib.sha256(json.dumps([RULESET_VERSION, vars(options)], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([RULESET_VERSION, list(EDITS), vars(options)], sort_keys=True).encode())
     for text in texts:
         digest.update(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
     return folder / f"{digest.hexdigest()[:24]}.json.gz"

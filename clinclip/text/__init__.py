@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 #: Version of lexicon and rules; stands in every manifest that was labelled with them.
-RULESET_VERSION = "2026.2"
+RULESET_VERSION = "2026.3"
 
 # public name -> module that defines it
 _PUBLIC = {

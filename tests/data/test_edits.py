@@ -82,6 +82,10 @@ def test_a_further_kind_is_one_class_and_one_line(tmp_path: Path, monkeypatch: p
     assert seen
     with pytest.raises(ConfigError, match=r"data\.edits='hedged': allowed are negate, .*, hedge$"):
         CXRDataModule([str(tmp_path / "m")], twins=1, edits=["hedged"], **options)  # type: ignore[arg-type]
+    assert manifest.header["options"]["edits"][-1] == "hedge"
+    monkeypatch.delitem(EDITS, "hedge")
+    with pytest.raises(ConfigError, match=r"preparation with other options \(changed: edits\)"):
+        build(source, tmp_path / "m", BuildOptions(image_size=32, workers=1), progress=False)
 
 
 def test_the_command_line_lists_every_kind() -> None:
