@@ -76,9 +76,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     manifest = Manifest.load(tiny_manifest(folder / "m", studies=48))
     tokenizer = Tokenizer.train(manifest.split("train")["text"].tolist())
     record = {"manifests": [manifest.hash], "datasets": ["toy"], "patients": None, "version": "0"}
-    save_model(
-        Model(tiny_model().eval(), tokenizer, Preprocessing(32, 40, max_tokens=64), "", record), folder / "model"
-    )
+    loaded = Model(tiny_model().eval(), tokenizer, Preprocessing(32, 40, max_tokens=64), "", record)
+    save_model(loaded, folder / "model")
     (folder / "first-v1.json").write_text(json.dumps({"name": "first-v1", "task": "first", "resamples": 20}))
     return folder
 
