@@ -15,7 +15,7 @@ _PUBLIC = {
     "load": "clinclip.export.checkpoint",
     "Model": "clinclip.export.model",
     "Manifest": "clinclip.data.manifest",
-    "TargetSource": "clinclip.losses.targets.soft",
+    "TargetSource": "clinclip.losses.targets.source",
     "FINDINGS": "clinclip.findings",
     "LabelState": "clinclip.findings",
     "Batch": "clinclip.types",
