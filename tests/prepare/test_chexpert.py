@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
+import shutil
 from pathlib import Path
 
+import cv2
 import pytest
 
 from clinclip.data.datamodule import CXRDataModule
@@ -134,6 +138,69 @@ def test_text_from_chexpert_plus(tmp_path: Path) -> None:
     data = CXRDataModule([str(tmp_path / "m")], batch_size=2, num_workers=0, image_size=32)
     data.setup("fit")
     assert next(iter(data.train_dataloader())).text.mask.any(dim=1).all()
+
+
+IMAGES = {
+    "train/patient00001/study1/view1_frontal.jpg": ("", "No acute disease."),
+    "train/patient00002/study1/view1_frontal.jpg": ("Mild edema.", "Edema."),
+    "train/patient00002/study1/view2_lateral.jpg": ("Mild edema.", "Edema."),
+    "valid/patient64541/study1/view1_frontal.jpg": ("Edema is noted.", ""),
+}
+
+
+def as_png(root: Path) -> None:
+    for path in list(root.rglob("*.jpg")):
+        cv2.imwrite(str(path.with_suffix(".png")), cv2.imread(str(path)))
+        path.unlink()
+
+
+@pytest.mark.parametrize("folder", [".", "PNG"])
+@pytest.mark.parametrize("prefix", ["", "PNG/", "PNG\\"])
+def test_chexpert_plus_alone(tmp_path: Path, folder: str, prefix: str) -> None:
+    root = write_chexpert(tmp_path)
+    as_png(root)
+    base = tmp_path / "plus"
+    for name in ("train", "valid"):
+        shutil.copytree(root / name, base / folder / name)
+    plus = write_plus(base / "df_chexpert_plus_240401.csv", IMAGES)
+    with plus.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows:
+        path = row["path_to_image"]
+        lateral = "lateral" in path
+        row |= {"frontal_lateral": "Lateral" if lateral else "Frontal", "ap_pa": "nan" if lateral else "AP"}
+        row |= {"sex": "Female", "age": "61", "path_to_image": prefix + path.replace("/", prefix[-1:] or "/")}
+    write_csv(plus, list(rows[0]), [list(row.values()) for row in rows])
+    source = found(base, plus)
+    frame = source.frame.set_index("patient_id")
+    assert frame["split"].to_dict() == {"patient00001": "train", "patient00002": "train", "patient64541": "validate"}
+    assert frame["text"].to_dict()["patient00002"] == "Mild edema.\nEdema."
+    assert set(frame["view"]) == {"AP"}
+    assert set(frame["sex"]) == {"F"}
+    assert set(frame["age"]) == {61}
+    assert all((source.root / path).is_file() and path.endswith(".png") for path in frame["image_path"])
+    assert len(found(base, plus, views="lateral").frame) == 1
+    manifest = build(source, tmp_path / "m", SMALL, progress=False)
+    assert manifest is not None
+    assert not manifest.header["labels"]["table"]
+    with pytest.raises(LayoutError, match=r"no train\.csv or valid\.csv there .*--plus-csv"):
+        found(base)
+
+
+@pytest.mark.parametrize("plus", [False, True])
+def test_png_where_the_tables_say_jpg_and_backslashes(tmp_path: Path, plus: bool) -> None:
+    root = write_chexpert(tmp_path)
+    before = found(root).frame["image_id"].tolist()
+    as_png(root)
+    for name in ("train.csv", "valid.csv"):
+        text = (root / name).read_text()
+        cells = re.sub(r"^CheXpert[^,]*", lambda m: m[0].replace("/", "\\"), text, flags=re.MULTILINE)
+        (root / name).write_text(cells)
+    table = write_plus(tmp_path / "plus.csv", IMAGES) if plus else None
+    source = found(root, table)
+    assert source.frame["image_id"].tolist() == (before if not plus else [i for i in before if f"{i}.jpg" in IMAGES])
+    assert all((source.root / path).is_file() for path in source.frame["image_path"])
+    assert any("images have another suffix than the tables say" in note for note in source.notes)
 
 
 def test_text_from_prompts(tmp_path: Path) -> None:

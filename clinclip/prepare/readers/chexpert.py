@@ -19,7 +19,7 @@ import pandas as pd
 from clinclip.data.manifest import TABLE_COLUMNS
 from clinclip.errors import ConfigError, DataError, LayoutError, TableError
 from clinclip.findings import FINDINGS, LabelState, column_name
-from clinclip.prepare.readers.chexpert_plus import add_reports
+from clinclip.prepare.readers.chexpert_plus import add_reports, image_id, listed_images, path_parts
 from clinclip.prepare.readers.csv_tables import STATE_OF_NUMBER, IdColumn, Table, TableFormat, read_table
 from clinclip.prepare.readers.prompt_text import TEMPLATES, prompt_text
 from clinclip.prepare.readers.source import Source, TextOptions, ViewOptions
@@ -76,7 +76,7 @@ class ChexpertOptions(ViewOptions, TextOptions):
     """CheXpert, full or small, with reports, prompts, or labels only.
 
     Attributes:
-        images: folder of train.csv and valid.csv, or the folder above it.
+        images: folder of train.csv and valid.csv, or the folder above it; of train/ and valid/ for CheXpert Plus alone.
         plus_csv: reports of CheXpert Plus, df_chexpert_plus_240401.csv.
         prompts: text made from the labels instead of reports; present or statements.
         chexbert: CheXbert labels of CheXpert Plus instead, one JSON object a line.
@@ -90,20 +90,27 @@ class ChexpertOptions(ViewOptions, TextOptions):
     exclude: Path | None = None
 
 
-def find_tables(images: Path) -> Path:
+def find_tables(images: Path, plus: bool = False) -> Path:
     """The folder with ``train.csv`` or ``valid.csv``: the one given, or one below it.
+
+    Args:
+        images: where to look.
+        plus: a folder with ``train/`` or ``valid/`` will do, where there are no tables.
 
     Raises:
         LayoutError: says what was found and what to download.
     """
     images = images.resolve()
-    candidates = [images, *sorted(p for p in images.glob("*") if p.is_dir())] if images.is_dir() else []
-    for folder in candidates:
-        if (folder / "train.csv").is_file() or (folder / "valid.csv").is_file():
-            return folder
+    candidates = [images, *sorted(p for p in images.glob("[!.]*") if p.is_dir())] if images.is_dir() else []
+    wanted = [("train.csv", "valid.csv"), *[("train", "valid")] * plus]
+    for names in wanted:
+        for folder in candidates:
+            if any((folder / name).exists() for name in names):
+                return folder
     found = ", ".join(sorted(p.name for p in images.iterdir())[:8]) if images.is_dir() else "no such folder"
     raise LayoutError(
-        f"--images {images}: no train.csv or valid.csv there (found: {found or 'nothing'}); download {DOWNLOAD}"
+        f"--images {images}: no {' and no '.join(' or '.join(names) for names in wanted)} there (found: "
+        f"{found or 'nothing'}); download {DOWNLOAD}, or give the report table of CheXpert Plus: --plus-csv"
     )
 
 
@@ -125,7 +132,8 @@ def read(options: ChexpertOptions, progress: bool = True) -> Source:
         raise ConfigError("--plus-csv and --prompts exclude each other: text comes from reports or from labels")
     if options.prompts is not None and options.prompts not in TEMPLATES:
         raise ConfigError(f"--prompts {options.prompts!r}: not one of {', '.join(TEMPLATES)}")
-    tables = find_tables(options.images)
+    tables = find_tables(options.images, plus_csv is not None)
+    alone = plus_csv is not None and not any((tables / name).is_file() for name in KNOWN_ROWS)
     # the full release comes in batches: "CheXpert-v1.0 batch 2 (train 1)" beside "... batch 1 (validate & csv)"
     batched = tables.name.startswith(_BATCH)
     root = tables.parent if batched else tables
@@ -144,11 +152,16 @@ def read(options: ChexpertOptions, progress: bool = True) -> Source:
         },
         layout={"images": str(root), "release": root.name, "tables": tables.name},
     )
-    parts = [
-        _table(source, tables / "train.csv", TRAIN, "train"),
-        _table(source, tables / "valid.csv", VALID, "validate"),
-        _test(source, root),
-    ]
+    if alone:
+        source.layout["tables"] = ""
+        source.notes.append("CheXpert Plus alone: its own images and split; labels only with --chexbert")
+        parts = [listed_images(plus_csv)]
+    else:
+        parts = [
+            _table(source, tables / "train.csv", TRAIN, "train"),
+            _table(source, tables / "valid.csv", VALID, "validate"),
+            _test(source, root),
+        ]
     frame = pd.concat([part for part in parts if part is not None], ignore_index=True)
     if batched:
         frame["image_path"] = _in_batches(root, frame)
@@ -158,6 +171,7 @@ def read(options: ChexpertOptions, progress: bool = True) -> Source:
     if exclude is not None:
         _exclude(source, exclude)
     source.keep_downloaded(progress)
+    _other_suffixes(source)
     if chexbert is not None:
         _chexbert(source, chexbert)
     if plus_csv is not None:
@@ -168,6 +182,24 @@ def read(options: ChexpertOptions, progress: bool = True) -> Source:
         source.has_text = False
         source.notes.append("no text: this manifest can be evaluated on, not trained on (--plus-csv, --prompts)")
     return source
+
+
+def _other_suffixes(source: Source) -> None:
+    """Take a file of the same name and another kind where the named one is not there (CheXpert Plus has PNG)."""
+    paths = source.frame["image_path"].tolist()
+
+    def there(path: str) -> str:
+        stem = path.rsplit(".", 1)[0]
+        choices = (path, *(stem + suffix for suffix in (".png", ".jpg", ".jpeg", ".dcm")))
+        return next((choice for choice in choices if (source.root / choice).is_file()), path)
+
+    step = max(1, len(paths) // 100)
+    if all(there(path) == path for path in paths[::step]):  # as published: no need to ask for every file
+        return
+    found = [there(path) for path in paths]
+    changed = sum(a != b for a, b in zip(found, paths, strict=True))
+    source.notes.append(f"{changed:,} images have another suffix than the tables say")
+    source.frame = source.frame.assign(image_path=found)
 
 
 def _in_batches(root: Path, frame: pd.DataFrame) -> list[str]:
@@ -186,15 +218,6 @@ def _in_batches(root: Path, frame: pd.DataFrame) -> list[str]:
     return out
 
 
-def _parts(path: str) -> tuple[str, str, str] | None:
-    """(patient, study, path below the root) of a published path, whatever release prefix it carries."""
-    pieces = path.split("/")
-    for i, piece in enumerate(pieces):
-        if piece.startswith("patient") and i + 1 < len(pieces):
-            return piece, f"{piece}/{pieces[i + 1]}", "/".join(pieces[max(i - 1, 0) :])
-    return None
-
-
 def _table(source: Source, path: Path, form: TableFormat, split: str) -> pd.DataFrame | None:
     if not path.is_file():
         source.notes.append(f"{path.name} is not there: no {split} split")
@@ -204,7 +227,7 @@ def _table(source: Source, path: Path, form: TableFormat, split: str) -> pd.Data
     if len(table) != KNOWN_ROWS[path.name]:
         source.notes.append(f"{path.name}: {len(table):,} rows; the release has {KNOWN_ROWS[path.name]:,}")
     rows = table.frame
-    parts = [_parts(cell) for cell in rows["Path"]]
+    parts = [path_parts(cell) for cell in rows["Path"]]
     wrong = [i for i, part in enumerate(parts) if part is None]
     if wrong:
         raise TableError(f"{path}: column 'Path', row {wrong[0] + 1}: not .../patientNNNNN/studyN/viewN_frontal.jpg")
@@ -240,7 +263,7 @@ def _test(source: Source, root: Path) -> pd.DataFrame | None:
     rows = read_table(found[0], TEST).frame
     out = []
     for _, row in rows.iterrows():
-        part = _parts(f"{row['Study']}/view")
+        part = path_parts(f"{row['Study']}/view")
         if part is None:
             raise TableError(f"{found[0]}: column 'Study': {row['Study']!r} is not .../patientNNNNN/studyN")
         folder = root / "test" / part[1]
@@ -272,7 +295,7 @@ def _exclude(source: Source, path: Path) -> None:
     patients = set()
     for line in lines:
         for cell in line.split(","):
-            part = _parts(cell.strip() + "/")
+            part = path_parts(cell.strip() + "/")
             if part is not None:
                 patients.add(part[0])
     if not patients:
@@ -319,7 +342,7 @@ def _chexbert(source: Source, path: Path) -> None:
             if state is None:
                 raise TableError(f"{path}: line {number}: {name} is {value!r}; allowed: 1, 0, -1 or null")
             codes.append(state.code)
-        states[str(record["path_to_image"]).rsplit(".", 1)[0]] = codes
+        states[image_id(str(record["path_to_image"]))] = codes
     nothing = [LabelState.NOT_MENTIONED.code] * len(FINDINGS)
     known = source.frame["image_id"].isin(states)
     if not known.any():
