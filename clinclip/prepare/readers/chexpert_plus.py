@@ -58,7 +58,8 @@ def listed_images(path: Path) -> pd.DataFrame:
     known = [part for part in parts if part is not None]
     if len(known) < len(parts):
         raise TableError(
-            f"{path}: column 'path_to_image', row {parts.index(None) + 1}: not .../patientNNNNN/studyN/viewN_frontal.jpg"
+            f"{path}: column 'path_to_image', row {parts.index(None) + 1}: not "
+            ".../patientNNNNN/studyN/viewN_frontal.jpg"
         )
     splits = []
     for cell, part in zip(rows["split"], known, strict=True):
