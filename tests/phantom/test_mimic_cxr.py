@@ -152,9 +152,9 @@ def test_goes_on_after_an_interruption_and_restores_lost_files(tiny, monkeypatch
     whole, first = tiny("whole", studies=30)
     assert first.written == 30
     calls = 0
-    from clinclip.phantom import mimic_cxr
+    from clinclip.phantom import report
 
-    real = mimic_cxr._make_study
+    real = report.write_report
 
     def interrupted(*args):
         nonlocal calls
@@ -163,10 +163,10 @@ def test_goes_on_after_an_interruption_and_restores_lost_files(tiny, monkeypatch
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(mimic_cxr, "_make_study", interrupted)
+    monkeypatch.setattr(report, "write_report", interrupted)
     with pytest.raises(KeyboardInterrupt):
         tiny("part", studies=30)
-    monkeypatch.setattr(mimic_cxr, "_make_study", real)
+    monkeypatch.setattr(report, "write_report", real)
     part, second = tiny("part", studies=30)
     assert 0 < second.written < 30
     assert tree(part) == tree(whole)
