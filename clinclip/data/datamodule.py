@@ -18,6 +18,7 @@ from clinclip.data import plan as plans
 from clinclip.data.collate import SECTIONS
 from clinclip.data.dataset import StudyDataset, View
 from clinclip.data.frozen import read_frozen_text
+from clinclip.data.labels import label_source
 from clinclip.data.leakage import check_exposure
 from clinclip.data.loader import ResumableLoader
 from clinclip.data.manifest import Manifest
@@ -29,6 +30,7 @@ from clinclip.data.views import parse_views
 from clinclip.distributed import rank, world_size
 from clinclip.errors import CheckpointError, ConfigError, ManifestError
 from clinclip.files import compact_json, write_atomically
+from clinclip.findings import LABEL_SOURCES
 from clinclip.images import ImageTransform, Preprocessing
 from clinclip.images.preprocessing import View as ImageView
 from clinclip.text.editing import EDITS, EditKind
@@ -121,7 +123,7 @@ class CXRDataModule(pl.LightningDataModule):
             raise ConfigError(
                 f"data.weights={weights!r}: one number >= 0 for each of the {len(manifests)} manifests, not all 0"
             )
-        _check_choice("labels", labels, ("auto", "table", "read"))
+        _check_choice("labels", labels, LABEL_SOURCES)
         _check_choice("sections", sections, SECTIONS)
         _check_choice("sampling", sampling, ("study", "image"))
         _check_choice("predict_split", predict_split, ("train", "validate", "test"))
@@ -222,7 +224,7 @@ class CXRDataModule(pl.LightningDataModule):
         check_exposure(self.manifests)
         if stage == "fit":
             self._refuse_without_text()
-        labels = self._label_source()
+        labels = label_source(self.manifests, self.labels, "data.labels=")
         self.tokenizer_ = self._make_tokenizer()
         self.preprocessing = self._make_preprocessing()
         self._warn_of_unlike_pictures()
@@ -298,22 +300,6 @@ class CXRDataModule(pl.LightningDataModule):
                     self.manifests[0].path if self._restored_preprocessing is None else "the checkpoint's manifests",
                     "; ".join(found),
                 )
-
-    def _label_source(self) -> str:
-        without = [m for m in self.manifests if not m.header.get("labels", {}).get("table", False)]
-        if self.labels == "table" and without:
-            raise ConfigError(
-                f"data.labels=table, but {without[0].path} has no label table; set data.labels=read to use the labels "
-                "that clinclip reads from the reports"
-            )
-        unread = [m for m in self.manifests if not m.has_text]
-        if self.labels == "read" and unread:
-            raise ConfigError(f"data.labels=read, but {unread[0].path} has no reports to read; set data.labels=table")
-        if self.labels != "auto":
-            return self.labels
-        chosen = "read" if without else "table"
-        _LOG.info("data.labels=auto: using %s labels", chosen)
-        return chosen
 
     def _make_tokenizer(self) -> Tokenizer:
         from clinclip.text.tokens import Tokenizer

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from clinclip.data.ids import canonical_id, patient_keys
+from clinclip.data.ids import patient_keys
 from clinclip.data.manifest import Manifest
 from clinclip.data.splits import SPLITS
 from clinclip.errors import LeakageError
@@ -36,26 +36,6 @@ def check_exposure(manifests: Sequence[Manifest]) -> None:
                 f"data.manifests: {len(shared)} patients are in the {a} split of {splits[a][shared[0]]} and in the {b} "
                 f"split of {splits[b][shared[0]]}. Prepare both with the same splits, or leave one out"
             )
-
-
-def check_unseen(patients: Iterable[str], seen: Iterable[str], what: str) -> None:
-    """Refuse an evaluation set that shares patients with training.
-
-    Args:
-        patients: patient ids of the evaluation set, in any number format.
-        seen: patient ids of training, in any number format.
-        what: how the message calls the evaluation set.
-
-    Raises:
-        LeakageError: with the number of shared patients.
-    """
-    evaluated = {canonical_id(str(p)) for p in patients}
-    shared = evaluated & {canonical_id(str(p)) for p in seen}
-    if shared:
-        raise LeakageError(
-            f"{what}: {len(shared)} of {len(evaluated)} patients were trained on; leave them out of training (as for "
-            "CheXpert 5x200, whose patients come from the training split)"
-        )
 
 
 @dataclass(frozen=True)

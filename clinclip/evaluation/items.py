@@ -81,25 +81,6 @@ def select(manifest: Manifest, split: str, views: tuple[str, ...] = ()) -> Items
     )
 
 
-def label_source(manifest: Manifest, wanted: str) -> str:
-    """Resolve "auto" to "table" where the manifest has one, else to "read".
-
-    Raises:
-        ConfigError: the wanted one does not exist.
-    """
-    there = manifest.header.get("labels", {})
-    table = bool(there.get("table", False))
-    read = manifest.has_text
-    if wanted == "auto":
-        wanted = "table" if table else "read"
-    if (wanted == "table" and not table) or (wanted == "read" and not read):
-        raise ConfigError(
-            f"--labels {wanted}: {manifest.path} has no "
-            + ("label table; use --labels read" if wanted == "table" else "reports to read; use --labels table")
-        )
-    return wanted
-
-
 def label_codes(items: Items, source: str) -> np.ndarray:
     """int8 (N, 14) label codes from the table, or as read from the reports."""
     from clinclip.data.manifest import READ_COLUMNS, TABLE_COLUMNS

@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from clinclip.data import token_store
-from clinclip.data.manifest import READ_COLUMNS, TABLE_COLUMNS, Manifest
-from clinclip.draws import stable_hashes, text_hash
+from clinclip.data.manifest import Manifest
 from clinclip.errors import ConfigError, DataError
 from clinclip.files import write_atomically
 from clinclip.text.tokens import Tokenizer
@@ -262,51 +261,3 @@ def embed_texts(
     return encode_texts(
         encode, loaded.tokenizer, loaded.preprocessing.max_tokens, texts, key, batch_size, where, progress, work
     )
-
-
-def embed_manifest(
-    loaded: Model,
-    manifest: Manifest,
-    split: str = "test",
-    batch_size: int = 64,
-    device: str = "auto",
-    progress: bool = True,
-    work: Path | None = None,
-) -> dict[str, np.ndarray]:
-    """Embed a split: each image once, in the manifest's order.
-
-    Args:
-        loaded: from :func:`clinclip.load`.
-        manifest: from :meth:`clinclip.data.manifest.Manifest.load`.
-        split: "train", "validate" or "test".
-        batch_size: images, and texts, at once.
-        device: "auto", "cpu", "cuda" ...
-        progress: show progress bars.
-        work: folder in which finished parts are kept for resuming, or None.
-
-    Returns:
-        ``row`` int64 (N,) position in ``manifest.frame``; ``image`` and ``text`` float32 (N, D), unit length, row i of
-        ``text`` being the report of image i (without ``text`` where the manifest has no reports); ``study``,
-        ``patient``, ``text_hash`` int64 (N,), the hashes of :class:`clinclip.types.Batch`; ``table_labels`` and
-        ``read_labels`` int8 (N, 14).
-
-    Raises:
-        DataError: the split is empty.
-    """
-    part = manifest.split(split)
-    if part.empty:
-        raise DataError(f"{manifest.path}: the {split} split has no image (option --split)")
-    rows = np.flatnonzero((manifest.frame["split"] == split).to_numpy())
-    texts = part["text"].tolist()
-    result = {
-        "row": rows,
-        "image": embed_images(loaded, manifest, rows, batch_size, device, progress, work),
-        "study": stable_hashes(part["dataset"], part["study_id"]),
-        "patient": stable_hashes(part["dataset"], part["patient_id"]),
-        "text_hash": np.array([text_hash(t) for t in texts], dtype=np.int64),
-        "table_labels": part[list(TABLE_COLUMNS)].to_numpy(np.int8),
-        "read_labels": part[list(READ_COLUMNS)].to_numpy(np.int8),
-    }
-    if any(texts):
-        result["text"] = embed_texts(loaded, texts, batch_size, device, progress, work)
-    return result

@@ -14,9 +14,10 @@ import torch
 from clinclip.__main__ import main
 from clinclip.data.frozen import read_frozen_text
 from clinclip.data.manifest import Manifest, save
-from clinclip.draws import stable_hashes
+from clinclip.draws import stable_hashes, text_hash
+from clinclip.evaluation.items import select
 from clinclip.export.checkpoint import load, save_model
-from clinclip.export.inference import embed_manifest, embed_texts
+from clinclip.export.inference import embed_images, embed_texts
 from clinclip.export.model import Model
 from clinclip.images import Preprocessing
 from clinclip.metrics.retrieval import retrieval_metrics
@@ -59,6 +60,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def embed_split(model: Model, manifest: Manifest, split: str) -> dict[str, np.ndarray]:
+    """Embeddings (N, D) of the images of a split and of their reports, with the hashes that tell them apart."""
+    items = select(manifest, split)
+    texts = items.frame["text"].tolist()
+    return {
+        "image": embed_images(model, manifest, items.rows, device="cpu", progress=False),
+        "text": embed_texts(model, texts, device="cpu", progress=False),
+        "study": items.study,
+        "text_hash": np.array([text_hash(t) for t in texts], dtype=np.int64),
+    }
+
+
 def run(place: Path, task: str, *more: str, checkpoint: str = "a", out: str = "out") -> tuple[int, dict[str, Any]]:
     target = place / out
     argv = ["evaluate", task, "--checkpoint", str(place / checkpoint), "--manifest", str(place / "m"), "--out"]
@@ -71,7 +84,7 @@ def test_retrieval_equals_the_metric_on_embeddings(place: Path) -> None:
     code, results = run(place, "retrieval")
     assert code == 0
     manifest, loaded = Manifest.load(place / "m"), load(place / "a")
-    e = embed_manifest(loaded, manifest, "test", device="cpu", progress=False)
+    e = embed_split(loaded, manifest, "test")
     want = retrieval_metrics(e["image"], e["text"], e["study"], e["text_hash"])
     # with duplicates as positives, copies of a report in the gallery change the ranks of others' reports only
     first = np.unique(e["study"], return_index=True)[1]
@@ -246,7 +259,7 @@ def test_embed_writes_what_the_data_module_reads(place: Path) -> None:
     code = main([*argv, "--device", "cpu"])
     assert code == 0
     assert [p for p in place.iterdir() if p.name.startswith(".frozen")] == []
-    e = embed_manifest(load(place / "a"), Manifest.load(place / "m"), "train", device="cpu", progress=False)
+    e = embed_split(load(place / "a"), Manifest.load(place / "m"), "train")
     np.testing.assert_allclose(read_frozen_text(out, e["text_hash"]), e["text"], atol=1e-5)
 
 
@@ -265,8 +278,6 @@ def test_embed_with_a_local_encoder(place: Path) -> None:
     manifest = Manifest.load(place / "m")
     texts = manifest.frame["text"].drop_duplicates().tolist()
     want = embed_texts(loaded, texts, device="cpu", progress=False, features=True)
-    from clinclip.draws import text_hash
-
     got = read_frozen_text(out, np.array([text_hash(t) for t in texts]))
     np.testing.assert_allclose(got, want, atol=1e-4)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clinclip.data.labels import label_source
 from clinclip.errors import ConfigError
 from clinclip.evaluation import figures as draw
 from clinclip.evaluation import items as items_of
@@ -63,7 +64,7 @@ class Probe(Task[ProbeScores]):
         super().__init__(manifest, protocol)
         self.train = items_of.select(manifest, "train", protocol.views)
         self.tuning = items_of.select(manifest, "validate", protocol.views)
-        source = items_of.label_source(manifest, protocol.label_source)
+        source = label_source([manifest], protocol.label_source, "--labels ")
         self.labels, self.train_labels, self.tuning_labels = (
             items_of.truth(part, protocol, source, protocol.findings) for part in (self.items, self.train, self.tuning)
         )

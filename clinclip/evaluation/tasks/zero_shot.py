@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clinclip.data.labels import label_source
 from clinclip.evaluation import figures as draw
 from clinclip.evaluation import items as items_of
 from clinclip.evaluation.items import LabelProtocol
@@ -68,7 +69,7 @@ class ZeroShot(Task[ZeroShotScores]):
         self.prompts = load_prompts(protocol.prompts).select(protocol.findings)
         self.findings = self.prompts.findings
         self.resolved = {"prompts": self.prompts.hash}
-        self.source = items_of.label_source(manifest, protocol.label_source)
+        self.source = label_source([manifest], protocol.label_source, "--labels ")
         self.labels = items_of.truth(self.items, protocol, self.source, self.findings)
         self.tuning: items_of.Items | None = None
         if protocol.split != "validate" and (manifest.frame["split"] == "validate").any():
