@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ SOURCES = sorted(NOTEBOOKS.glob("*.py"))
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
 def test_notebook_runs(source: Path, tmp_path: Path) -> None:
+    shutil.copytree(NOTEBOOKS / "results", tmp_path / "results")  # a notebook runs in its own folder
     done = subprocess.run(
         [sys.executable, str(source)],
         cwd=tmp_path,
@@ -42,3 +45,29 @@ def test_ipynb_is_generated_from_the_source_and_holds_no_output(source: Path) ->
 
 def test_there_are_notebooks() -> None:
     assert SOURCES
+
+
+def known_numbers() -> set[str]:
+    """Every number of the results' files with three decimals."""
+    ablation, variations = (
+        json.loads((NOTEBOOKS / "results" / name).read_text()) for name in ("ablation.json", "variations.json")
+    )
+    cells = [cell for row in ablation["rows"].values() for cell in row.values()]
+    found = [cell[key] for cell in cells for key in ("mean", "low", "high")]
+    found += [value for table in variations.values() for row in table["rows"].values() for value in row.values()]
+    return {f"{value:.3f}" for value in found}
+
+
+@pytest.mark.parametrize("name", ["notebooks/03_ablation.py", "README.md"])
+def test_numbers_in_prose_are_those_of_the_results(name: str) -> None:
+    quoted = re.findall(r"(?<![\d.])[01]\.\d{3}(?!\d)", (NOTEBOOKS.parent / name).read_text())
+    assert quoted
+    assert set(quoted) <= known_numbers()
+
+
+def test_further_experiments_repeat_the_rows_of_the_ablation() -> None:
+    ablation = json.loads((NOTEBOOKS / "results" / "ablation.json").read_text())
+    titles = {metric["title"]: key for key, metric in ablation["metrics"].items()}
+    streams = json.loads((NOTEBOOKS / "results" / "variations.json").read_text())["graph_streams"]["rows"]
+    for row in ("baseline", "graph_onehot"):
+        assert streams[row] == {title: ablation["rows"][row][titles[title]]["mean"] for title in streams[row]}
