@@ -14,8 +14,8 @@
 # # The ablation: what came out, what did not, and a small one of your own
 #
 # Nine rows by three seeds at the phantom's default knobs: 4,000 studies, 4 epochs, 0.4 million image parameters, from
-# scratch. `make ablation` runs it again (it can be interrupted; `make ablation-quick` takes minutes). Its numbers are kept
-# beside this notebook; nothing below repeats them by hand.
+# scratch. `make ablation` runs it again (it can be interrupted; `make ablation-quick` takes minutes). Its numbers are
+# kept beside this notebook; nothing below repeats them by hand.
 
 # %%
 import json
@@ -55,20 +55,20 @@ plt.show()
 # %% [markdown]
 # ## What came out, and what did not
 #
-# - **Negated reports** lift *report > negation* clearly above the baseline in all three rows that have them (0.608, 0.617
-#   and 0.651 against 0.566), and in each pair of rows with and without. *Report > omitted* hardly moves. All stay far
-#   below 1: 200 steps from scratch are few.
-# - **Soft labels**, text and clinical: AUROC of common findings 0.733 against 0.721 and entity F1 of the retrieved report
-#   0.232 against 0.221, both clear; rare findings unchanged within wide intervals. Text similarity alone does not help,
-#   and lowers *report > negation* (0.505): two reports that differ in one "no" look alike to it.
-# - **Graph rows**: alone (graph, graph_onehot) they lower every column; with the clinical labels (graph_soft_all, full)
-#   AUROC and label F1 are back at the baseline's and entity F1 is above it, while retrieval stays lower.
+# - **Negated reports** lift *report > negation* clearly above the baseline in all three rows that have them (0.608,
+#   0.617 and 0.651 against 0.566), and in each pair of rows with and without. *Report > omitted* hardly moves. All
+#   stay far below 1: 200 steps from scratch are few.
+# - **Soft labels**, text and clinical: AUROC of common findings 0.733 against 0.721 and entity F1 of the retrieved
+#   report 0.232 against 0.221, both clear; rare findings unchanged within wide intervals. Text similarity alone does
+#   not help, and lowers *report > negation* (0.505): two reports that differ in one "no" look alike to it.
+# - **Graph rows**: alone (graph, graph_onehot) they lower every column; with the clinical labels (graph_soft_all,
+#   full) AUROC and label F1 are back at the baseline's and entity F1 is above it, while retrieval stays lower.
 #
 # ## Why negation is not learned better
 #
-# As one more column among 64 candidates the negated twin starts with 1/65 of the softmax, so it is felt little. As a term
-# of its own it starts with one half. A small weight teaches the negation and costs nothing here; the full weight teaches
-# it best, and is paid for in classification and retrieval.
+# As one more column among 64 candidates the negated twin starts with 1/65 of the softmax, so it is felt little. As a
+# term of its own it starts with one half. A small weight teaches the negation and costs nothing here; the full weight
+# teaches it best, and is paid for in classification and retrieval.
 
 # %%
 variations = json.loads((RESULTS / "variations.json").read_text())
@@ -86,8 +86,9 @@ show("negation_term")
 # %% [markdown]
 # ## Why the graph stream costs
 #
-# Graph and report are the same words, so aligning the two is solved at once, teaches nothing about images, and spends the
-# shared space on telling wordings apart. Without the text part most of the harm is gone; a smaller weight removes less.
+# Graph and report are the same words, so aligning the two is solved at once, teaches nothing about images, and spends
+# the shared space on telling wordings apart. Without the text part most of the harm is gone; a smaller weight removes
+# less.
 
 # %%
 show("graph_streams")
@@ -95,8 +96,8 @@ show("graph_streams")
 # %% [markdown]
 # ## A small ablation of your own
 #
-# The same objects as on the command line: a configuration, changed term by term, and the Trainer. The sizes here show the
-# way in a minute; they cannot tell rows apart.
+# The same objects as on the command line: a configuration, changed term by term, and the Trainer. The sizes here show
+# the way in a minute; they cannot tell rows apart.
 
 # %%
 import clinclip
