@@ -7,7 +7,8 @@ import re
 import pandas as pd
 
 _FLOAT_ID = re.compile(r"([A-Za-z]*)(\d+)\.0*")
-_SCIENTIFIC = re.compile(r"(\d)(?:\.(\d+))?[eE]\+?(\d+)")
+#: with a decimal point: "5e0" is no number that a program wrote, but an identifier beside "5"
+_SCIENTIFIC = re.compile(r"(\d)\.(\d+)[eE]\+?(\d+)")
 
 
 def normalise_id(cell: str) -> str:
@@ -19,7 +20,7 @@ def normalise_id(cell: str) -> str:
     if match := _FLOAT_ID.fullmatch(cell):
         return match[1] + match[2]
     if match := _SCIENTIFIC.fullmatch(cell):
-        digits, exponent = match[1] + (match[2] or ""), int(match[3])
+        digits, exponent = match[1] + match[2], int(match[3])
         if len(digits) - 1 == exponent:
             return digits
     return cell

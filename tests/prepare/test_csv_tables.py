@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinclip.data.ids import normalise_id
-from clinclip.errors import TableError
+from clinclip.errors import ConfigError, TableError
 from clinclip.findings import LabelState
 from clinclip.prepare.readers import chexpert, chexpert_plus, mimic_tables
-from clinclip.prepare.readers.csv_tables import IdColumn, TableFormat, label_codes, read_table
+from clinclip.prepare.readers.csv_tables import IdColumn, TableFormat, age_in_years, label_codes, read_rows, read_table
 
 Rows = list[list[str]]
 
@@ -351,7 +352,8 @@ def test_quirks_of_single_publishers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cell", "wanted"),
     [("10000032", "10000032"), ("10000032.0", "10000032"), (" 10000032.000 ", "10000032"), ("1.0000032e7", "10000032"),
-     ("1.0000032E+07", "10000032"), ("s50414267.0", "s50414267"), ("1e7", "1e7"), ("00012", "00012"), ("a.b", "a.b"),
+     ("1.0000032E+07", "10000032"), ("s50414267.0", "s50414267"), ("1e7", "1e7"), ("5e0", "5e0"),
+     ("5E00", "5E00"), ("00012", "00012"), ("a.b", "a.b"),
      ("1.5", "1.5")],
 )  # fmt: skip
 def test_ids_are_normalised_without_guessing(cell: str, wanted: str) -> None:
@@ -375,3 +377,37 @@ def test_no_bytes_crash_the_reader(tmp_path_factory: pytest.TempPathFactory, dat
     # no accident of 300 bytes is a split table: anything but a named refusal is a crash
     with pytest.raises(TableError, match=r"fuzz\.csv"):
         read_table(path, FORMATS["mimic-split"])
+
+
+@pytest.mark.parametrize(
+    ("cell", "years"),
+    [("58", 58), ("58.0", 58), ("058Y", 58), ("58y", 58), ("58 years", 58), ("58-year-old", 58), ("006M", 0.5),
+     ("052W", 52 * 7 / 365.25), ("010D", 10 / 365.25), ("0", 0), ("62,5", 62.5), (" 058Y ", 58)],
+)  # fmt: skip
+def test_ages(cell: str, years: float) -> None:
+    assert age_in_years(cell) == pytest.approx(years)
+
+
+@pytest.mark.parametrize("cell", ["", "unknown", "2058", "58X", "-3", "Y"])
+def test_what_is_no_age(cell: str) -> None:
+    assert math.isnan(age_in_years(cell))
+
+
+@pytest.mark.parametrize("delimiter", ["\t", "\\t", "tab", "TAB"])
+def test_tabs_by_any_name(tmp_path: Path, delimiter: str) -> None:
+    path = tmp_path / "t.tsv"
+    path.write_text("a\tb\n1\tx, y\n")
+    assert read_rows(path, delimiter=delimiter)[:2] == (["a", "b"], [(2, ["1", "x, y"])])
+
+
+def test_delimiters_that_cannot_be_and_the_hint_for_the_right_one(tmp_path: Path) -> None:
+    path = tmp_path / "t.tsv"
+    path.write_text("a\tb\n1\tx, y\n")
+    for delimiter in ("", ";;", "\n", '"'):
+        with pytest.raises(ConfigError, match=r"--delimiter .*: give one character"):
+            read_rows(path, delimiter=delimiter)
+    with pytest.raises(TableError, match=r"line 2 has 2 cells, the header has 1.*--delimiter '\\t'"):
+        read_rows(path)
+    path.write_text("a;b\n1;2\n")
+    with pytest.raises(TableError, match=r"lacks columns 'a', 'b'.*--delimiter ';'"):
+        read_table(path, TableFormat("t", ("a", "b")))

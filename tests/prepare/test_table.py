@@ -72,6 +72,45 @@ def test_sections_are_found_by_titles_in_general(tmp_path: Path) -> None:
     assert len(found(tmp_path / "t.csv").frame) == 5  # as a whole, titles are words
 
 
+def test_ids_and_ages_of_any_form(tmp_path: Path) -> None:
+    columns = [*COLUMNS, "age"]
+    ages = ["058Y", "58", "", "nan", "old"]
+    rows = [[f"{i}.png", NOTES[i % 4], p, ages[i]] for i, p in enumerate(["5e0", "5", "5E0", "50", "05"])]
+    source = found(table(tmp_path, rows, columns), age_column="age")
+    assert source.frame["patient_id"].nunique() == 5
+    aged = source.frame.set_index("patient_id")["age"]
+    assert (aged["5e0"], aged["5"]) == (58, 58)
+    assert aged.isna().sum() == 3
+    assert "column 'age': 1 cells are no age in years: kept as unknown" in source.notes
+
+
+def test_images_in_nested_folders_and_without_extension(tmp_path: Path) -> None:
+    names = ["a", "b", "1.2.840.3", "p1/view", "p2/view"]
+    for i, name in enumerate(names):
+        picture(tmp_path / "deep" / str(i) / f"{name}.png", seed=i)
+    csv = write_csv(tmp_path / "t.csv", COLUMNS, [[n, NOTES[i % 4], f"p{i}"] for i, n in enumerate(names)])
+    source = found(csv)
+    paths = dict(zip(source.frame["patient_id"], source.frame["image_path"], strict=True))
+    assert paths == {f"p{i}": f"deep/{i}/{name}.png" for i, name in enumerate(names)}
+    assert any("5 images lie in folders that the table does not name" in note for note in source.notes)
+    for name in names[:4]:
+        picture(tmp_path / f"{name}.png")
+    few = dict(zip((frame := found(csv).frame)["patient_id"], frame["image_path"], strict=True))
+    assert few == {**{f"p{i}": f"{name}.png" for i, name in enumerate(names[:4])}, "p4": "p2/view"}  # one is a fault
+
+
+def test_a_name_in_two_folders_is_not_guessed(tmp_path: Path) -> None:
+    for folder in ("x", "y"):
+        picture(tmp_path / folder / "a.png")
+    csv = write_csv(tmp_path / "t.csv", COLUMNS, [["a.png", "Clear.", "p"]])
+    with pytest.raises(LayoutError, match=r"none of the 1 images .* in no folder there.*--image-root"):
+        found(csv)
+    picture(tmp_path / "p1" / "view.png")
+    csv = write_csv(tmp_path / "t.csv", COLUMNS, [["p2/view.png", "Clear.", "p"]])
+    with pytest.raises(LayoutError, match="none of the 1 images"):
+        found(csv)
+
+
 def test_missing_text_is_never_called_a_missing_image(tmp_path: Path) -> None:
     rows = [[f"{i}.png", "IMPRESSION: XXXX.", f"p{i}"] for i in range(4)]
     csv = table(tmp_path, rows)

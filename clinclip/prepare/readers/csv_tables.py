@@ -13,6 +13,7 @@ import csv
 import difflib
 import gzip
 import io
+import math
 import re
 import zlib
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from clinclip.data.ids import normalise_id
-from clinclip.errors import TableError
+from clinclip.errors import ConfigError, TableError
 from clinclip.findings import STATE_CODE, LabelState, column_name
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -138,8 +139,38 @@ def read_text_file(path: Path, encoding: str | None = None) -> tuple[str, list[s
     return text, notes
 
 
+_AGE = re.compile(
+    r"(\d{1,3}(?:[.,]\d+)?)[\s-]*(?:(y|yr|m|mo|w|wk|d)s?|(year|month|week|day)s?(?:[ -]old)?)?\.?", re.IGNORECASE
+)
+_A_YEAR = {"y": 1.0, "m": 12.0, "w": 365.25 / 7, "d": 365.25}
+
+
+def age_in_years(cell: str) -> float:
+    """An age as DICOM ("058Y", "006M"), spreadsheets ("58.0") and people ("58 years") write it; NaN for others."""
+    match = _AGE.fullmatch(cell.strip())
+    if match is None:
+        return math.nan
+    unit = (match[2] or match[3] or "y")[0].lower()
+    return float(match[1].replace(",", ".")) / _A_YEAR[unit]
+
+
+def _separator(delimiter: str) -> str:
+    r"""The one character that a delimiter option means: shells pass ``\t`` as two."""
+    named = {"\\t": "\t", "tab": "\t", "\\x09": "\t"}.get(delimiter.lower(), delimiter)
+    if len(named) != 1 or named in '"\r\n':
+        raise ConfigError(rf"--delimiter {delimiter!r}: give one character, such as ',' or ';', or \t")
+    return named
+
+
+def _other_separator(header: list[str]) -> str:
+    """The hint for a header of one cell that holds another separator."""
+    found = next((s for s in ("\t", ";", "|", ",") if len(header) == 1 and s in header[0]), None)
+    return "" if found is None else f"; it seems to be separated by {found!r}: --delimiter {found!r}"
+
+
 def read_rows(path: Path, encoding: str | None = None, delimiter: str = ",") -> tuple[list[str], list, list[str]]:
     """Header names, rows as (line number, cells), and notes. Blank lines vanish; ragged rows are refused."""
+    delimiter = _separator(delimiter)
     text, notes = read_text_file(path, encoding)
     csv.field_size_limit(2**31 - 1)
     # StringIO with newline="" leaves quoted newlines as they are; csv handles \r\n itself
@@ -160,7 +191,7 @@ def read_rows(path: Path, encoding: str | None = None, delimiter: str = ",") -> 
             if len(cells) != len(header):
                 raise TableError(
                     f"{path}: line {line} has {len(cells)} cells, the header has {len(header)}: "
-                    "a cut-off download, or an unquoted separator or quote inside a cell"
+                    f"a cut-off download, or an unquoted separator or quote inside a cell{_other_separator(header)}"
                 )
             rows.append((line, cells))
     except csv.Error as error:
@@ -191,11 +222,9 @@ def _positions(path: Path, header: list[str], table: TableFormat, delimiter: str
         for name in missing:
             close = difflib.get_close_matches(name, [h for h in header if h not in found], n=1, cutoff=0.7)
             hints.append(repr(name) + (f" (did you mean {close[0]!r}?)" if close else ""))
-        separators = [s for s in (";", "\t", "|") if len(header) == 1 and s in header[0] and s != delimiter]
-        tail = f"; it seems to be separated by {separators[0]!r}" if separators else ""
         raise TableError(
             f"{path}: the {table.name} lacks column{'s' if len(missing) > 1 else ''} {', '.join(hints)}; "
-            f"found: {', '.join(header[:40])}{tail}"
+            f"found: {', '.join(header[:40])}{_other_separator(header)}"
         )
     return found
 

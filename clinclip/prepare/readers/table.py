@@ -12,6 +12,7 @@ What people's tables do, and what happens here:
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,7 +24,8 @@ from clinclip.data.manifest import TABLE_COLUMNS
 from clinclip.data.splits import SPLIT_ALIASES, assert_disjoint
 from clinclip.errors import LayoutError, TableError
 from clinclip.findings import FINDINGS, column_name
-from clinclip.prepare.readers.csv_tables import IdColumn, TableFormat, read_rows, read_table
+from clinclip.prepare.readers.csv_tables import IdColumn, TableFormat, age_in_years, read_rows, read_table
+from clinclip.prepare.readers.image_files import find_images
 from clinclip.prepare.readers.report_text import WHOLE, has_words, report_parts, unwrap
 from clinclip.prepare.readers.source import Source, SplitOptions, TextOptions, ViewOptions
 
@@ -107,6 +109,11 @@ def read(options: TableOptions, progress: bool = True) -> Source:
     rows = table.frame
     texts = [_text(cell, policy) for cell in _column(options.text_column, rows)]
     root, paths = _paths(csv, rows[options.image_column].tolist(), options.image_root)
+    paths, notes = find_images(root, paths)
+    ages = [age_in_years(cell) for cell in _column(options.age_column, rows)]
+    given = sum(has_words(cell) or cell.isdigit() for cell in _column(options.age_column, rows))
+    if unread := given - sum(not math.isnan(age) for age in ages):
+        notes.append(f"column {options.age_column!r}: {unread:,} cells are no age in years: kept as unknown")
     patients = rows[options.patient_column].tolist()
     frame = pd.DataFrame(
         {
@@ -114,7 +121,7 @@ def read(options: TableOptions, progress: bool = True) -> Source:
             "split": _splits(csv, options.split_column, rows),
             "view": _column(options.view_column, rows),
             "sex": [_SEX.get(cell.lower(), cell) for cell in _column(options.sex_column, rows)],
-            "age": pd.to_numeric(pd.Series(_column(options.age_column, rows)), errors="coerce"),
+            "age": ages,
             "image_path": paths,
             "findings": [parts[0] for parts in texts],
             "impression": [parts[1] for parts in texts],
@@ -148,7 +155,7 @@ def read(options: TableOptions, progress: bool = True) -> Source:
             "delimiter": options.delimiter,
         },
         layout={"table": str(csv.resolve()), "images": str(root)},
-        notes=list(table.notes),
+        notes=[*table.notes, *notes],
         has_text=options.text_column is not None,
         fractions=fractions,
         refuse_shared_images=not options.allow_shared_images,
@@ -164,8 +171,8 @@ def read(options: TableOptions, progress: bool = True) -> Source:
         source.keep_text(policy, "" if policy != WHOLE else f"column {options.text_column!r} is blank")
     if not any((root / path).exists() for path in source.frame["image_path"]):
         raise LayoutError(
-            f"none of the {len(frame)} images of column {options.image_column!r} exists below {root}; give the folder "
-            "that the paths count from: --image-root DIR"
+            f"none of the {len(frame)} images of column {options.image_column!r} exists below {root}, in no folder "
+            "there and with no extension; give the folder that the paths count from: --image-root DIR"
         )
     return source
 
