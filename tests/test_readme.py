@@ -9,13 +9,17 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jsonargparse
 import pytest
 import torch
 
 from clinclip.__main__ import COMMANDS, LIGHTNING, main
+from clinclip.cli import build
+from clinclip.phantom.dicom import write_phantom_dicom
 from clinclip.testing import tiny_manifest
+from tests.images.pictures import grey8, jpeg_bytes, radiograph
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -193,6 +197,27 @@ def test_the_loss_of_your_own_trains_as_printed(tmp_path, monkeypatch) -> None:
     saved = torch.load(kept, weights_only=True)["hyper_parameters"]["losses"]["uniform"]
     assert saved["class_path"] == "my_losses.Uniformity"
     assert saved["init_args"]["weight"] == 0.1
+
+
+def test_a_model_is_used_as_printed(tmp_path, monkeypatch, capsys) -> None:
+    """The example runs word for word, on files of the names that it has."""
+    monkeypatch.chdir(tmp_path)
+    manifest = tiny_manifest(tmp_path / "manifests" / "mimic", studies=24)
+    quiet = ("--trainer.logger=false", "--trainer.callbacks=[]", "--trainer.enable_checkpointing=false")
+    options = ["--config", str(ROOT / "configs/default.yaml"), f"--data.manifests=[{manifest}]", *TINY, *quiet]
+    cli = build(options, run=False)
+    cli.trainer.fit(cli.model, cli.datamodule)
+    cli.trainer.save_checkpoint("runs/best.ckpt")
+    write_phantom_dicom("a.dcm", radiograph())
+    Path("b.jpg").write_bytes(jpeg_bytes(grey8()))
+    (source,) = blocks(section("Load a model"), "python")
+    names: dict[str, Any] = {}
+    exec(source, names)
+    assert names["images"].shape == (2, 8)
+    torch.testing.assert_close(names["images"].norm(dim=1), torch.ones(2))
+    printed = capsys.readouterr().out
+    assert "Tuberculosis" in printed and "a.dcm" in printed
+    assert (tmp_path / "results/retrieval/report.html").is_file()
 
 
 def test_a_closed_pipe_is_no_error() -> None:

@@ -19,7 +19,10 @@ def test_mimic_then_sheet(tmp_path, capsys):
     assert main(["phantom", "sheet", "--root", str(out), "--out", str(png), "--rows", "1", "--columns", "3"]) == 0
     sheet = cv2.imread(str(png))
     assert sheet.shape[1] == 660 and np.ptp(sheet) > 200
-    assert main(arguments) == 0
+    before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in out.rglob("*.jpg")}
+    assert len(before) >= 9
+    assert main(arguments) == 0  # once more: what is there is kept as it is
+    assert {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in out.rglob("*.jpg")} == before
 
 
 def test_readme_sheet_is_small(mimic, tmp_path):

@@ -71,14 +71,24 @@ def test_no_finding_is_named_without_a_mention(pages):
 
 
 def test_reported_findings_are_mentioned_and_unreported_ones_are_not(pages):
+    spoken = left_out = silent_ones = 0
     for _, study, page in pages:
         named = {m.lesion for m in page.mentions if m.role == "finding" and m.lesion is not None}
         gone = {f.uid for f in study.resolved}
         silent = {f.uid for f in study.findings if not f.reported}
         assert not (silent - gone) & named
+        said = {f.uid for f in study.findings if f.reported}
+        spoken, left_out, silent_ones = (
+            spoken + len(said & named),
+            left_out + len(said - named),
+            silent_ones + len(silent),
+        )
+    assert spoken > 1000 and silent_ones > 20
+    assert left_out < 0.25 * spoken, (spoken, left_out)
 
 
 def test_states_follow_the_certainty_of_the_finding(pages):
+    seen = collections.Counter()
     for _, study, page in pages:
         certain = {f.uid: f.certain for f in study.findings}
         for m in page.mentions:
@@ -86,6 +96,8 @@ def test_states_follow_the_certainty_of_the_finding(pages):
                 own = next(f for f in study.findings if f.uid == m.lesion)
                 if own.kind == m.concept and m.change != "resolved":
                     assert m.state == ("present" if certain[m.lesion] else "uncertain"), m
+                    seen[m.state] += 1
+    assert min(seen["present"], seen["uncertain"]) > 50  # otherwise nothing above was asked
 
 
 def test_labels_follow_the_mentions(pages):
