@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from clinclip.commands.steps import call, step
+from clinclip.commands.steps import call, placed, step
 from clinclip.files import config_file, write_text
 
 #: side of the generated and of the cached images, in pixels; the configuration trains on 96
@@ -52,12 +52,11 @@ def main(argv: list[str]) -> int:
 
     def fit(again: bool) -> None:
         last = run / "checkpoints" / "last.ckpt"
-        write_text(out / "run.yaml", _paths(manifest, run))
         call(
             "fit",
             *("--config", str(config_file("site/phantom.yaml"))),
             *("--config", str(config_file("rows/full.yaml"))),
-            *("--config", str(out / "run.yaml")),
+            *placed(out, "run", manifest),
             f"--seed_everything={args.seed}",
             f"--trainer.max_epochs={args.epochs}",
             *(f"--{option}" for option in args.set),
@@ -94,24 +93,6 @@ def main(argv: list[str]) -> int:
 
 def _say(number: int, of: int, title: str) -> None:
     print(f"\n[{number}/{of}] {title}", flush=True)
-
-
-def _paths(manifest: Path, run: Path) -> str:
-    """The last configuration file of the training: where its data are, and where it writes."""
-    return f"""\
-# Written by clinclip demo: the paths of this run, over configs/site/phantom.yaml and configs/rows/full.yaml.
-data:
-  manifests: [{json.dumps(str(manifest))}]
-trainer:
-  default_root_dir: {json.dumps(str(run))}
-  logger:
-    class_path: TensorBoardLogger
-    init_args:
-      save_dir: {json.dumps(str(run.parent))}
-      name: {json.dumps(run.name)}
-      version: ""
-      default_hp_metric: false
-"""
 
 
 def _table(out: Path) -> str:

@@ -88,6 +88,19 @@ def call(*argv: str, show: bool = False) -> None:
         raise StepError(f"status {status}: clinclip {shlex.join(argv)}")
 
 
+def placed(folder: Path, name: str, manifest: Path) -> tuple[str, ...]:
+    """Options of ``fit``: what it trains on, and that everything it writes lies in ``folder/name``."""
+    return (
+        f"--data.manifests={json.dumps([str(manifest)])}",
+        f"--trainer.default_root_dir={folder}",
+        "--trainer.logger=TensorBoardLogger",
+        f"--trainer.logger.save_dir={folder}",
+        f"--trainer.logger.name={name}",
+        "--trainer.logger.version=",
+        "--trainer.logger.default_hp_metric=false",
+    )
+
+
 def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))

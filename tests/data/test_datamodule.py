@@ -221,7 +221,7 @@ def test_labels(manifest_dir: Path, tmp_path: Path) -> None:
     header = {k: v for k, v in manifest.header.items() if k not in ("schema_version", "hash", "files")}
     frame = manifest.frame.assign(**dict.fromkeys(TABLE_COLUMNS, -2))
     save(without, frame, {**header, "labels": {"table": False, "read": True}}, [])
-    with pytest.raises(ConfigError, match=r"data\.labels=table.*set data\.labels=read"):
+    with pytest.raises(ConfigError, match=r"data\.labels=table: .*data\.labels=read takes"):
         module(without, labels="table").setup("fit")
     auto = module(without)
     auto.setup("fit")

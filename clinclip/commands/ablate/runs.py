@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import multiprocessing
 import os
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from clinclip.commands.ablate.judge import judge, result_file, run_folder
-from clinclip.commands.steps import StepError, call, step
+from clinclip.commands.steps import StepError, call, placed, step
 from clinclip.files import config_file, write_text
 from clinclip.workers import worker_pool
 
@@ -71,19 +70,12 @@ class Plan:
 
     def fit(self, row: str, seed: int, spare: bool) -> tuple[str, ...]:
         """The training's command; ``spare``: no process of its own loads data."""
-        folder = run_folder(self.out, row, seed)
         return (
             *("fit", "--config", str(config_file(f"site/{self.site}.yaml"))),
             *("--config", str(config_file(f"rows/{row}.yaml"))),
-            f"--data.manifests={json.dumps([str(self.data)])}",
             f"--seed_everything={seed}",
             f"--data.seed={seed}",
-            f"--trainer.default_root_dir={folder}",
-            "--trainer.logger=TensorBoardLogger",
-            f"--trainer.logger.save_dir={folder}",
-            "--trainer.logger.name=logs",
-            "--trainer.logger.version=",
-            "--trainer.logger.default_hp_metric=false",
+            *placed(run_folder(self.out, row, seed), "logs", self.data),
             "--trainer.enable_progress_bar=false",
             *(("--data.num_workers=0",) if spare else ()),
             *(f"--{option}" for option in self.options),
