@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import difflib
-import importlib
 import inspect
 import logging
 import re
 import sys
-import tempfile
 import warnings
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-from jsonargparse import ArgumentError
+from jsonargparse import ActionConfigFile, ArgumentError, Namespace  # pyright: ignore[reportPrivateImportUsage]
+from lightning.fabric.utilities import rank_zero_only
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -30,8 +29,9 @@ import clinclip.training.callbacks
 import clinclip.training.optim
 from clinclip.data.datamodule import CXRDataModule
 from clinclip.errors import ConfigError
-from clinclip.export.checkpoint import RECORD, read_checkpoint
 from clinclip.training.module import ClinClipModule
+from clinclip.training.resume import NEWEST, newest
+from clinclip.training.resume import options as options_of
 
 clinclip.losses.load_all()
 
@@ -39,13 +39,39 @@ clinclip.losses.load_all()
 INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
 IMAGE_ENCODER, TEXT_ENCODER = "model.model.init_args.image_encoder", "model.model.init_args.text_encoder"
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
-#: what --ckpt_path may be besides a file: Lightning looks it up itself
-CHECKPOINT_WORDS = ("last", "best", "hpc", "registry", "null")
-#: lines of a parser error that say nothing to a user
-NOISE = re.compile(
-    r"\s*(- )?(Does not validate against any of the Union subtypes|Subtypes: .*|Errors:|Expected a <class 'NoneType'>|"
-    r"Given value type: .*|Given value: (NestedArg|[{]).*|Expected a <class 'collections.abc.Iterable'>)?\s*"
-)
+#: what --ckpt_path may be besides a file and the newest run's: Lightning looks these up itself
+LIGHTNING_WORDS = ("hpc", "registry")
+#: the opt-in to look at a model that was not trained
+UNTRAINED = "untrained"
+
+
+#: what a first look at the options needs, while the checkpoint that says the rest is not known yet
+PLACEHOLDERS: dict[str, Any] = {
+    "model.model": {
+        "class_path": "clinclip.models.DualEncoder",
+        "init_args": {"image_encoder": {"class_path": "ImageEncoder"}, "text_encoder": {"class_path": "TextEncoder"}},
+    },
+    "data.manifests": [],
+}
+#: folder of runs whose configuration names none
+DEFAULT_ROOT = "runs"
+
+
+class ConfigFile(ActionConfigFile):
+    """``--config FILE``: an error names the file, and terms of earlier files that this one drops are named."""
+
+    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
+        """Merge one file."""
+        before = _parts(cfg)
+        try:
+            super().__call__(parser, cfg, values, option_string)
+        except (ArgumentError, TypeError) as error:
+            if not Path(values).is_file():
+                raise
+            raise TypeError(f"{values}: {error}") from error
+        gone = before - _parts(cfg, named=True)
+        if dropped := sorted(n for n in gone if not any(n.startswith(f"{other}.") for other in gone)):
+            _note(f"--config {values} replaces what stood before: {', '.join(dropped)} dropped")
 
 
 class SaveTrainingConfig(SaveConfigCallback):
@@ -64,23 +90,63 @@ class ClinClipCLI(LightningCLI):
     image encoder's ``image_size`` follows ``data.image_size``.
     """
 
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """As LightningCLI, with our own ``--config``."""
+        parser = self.parser_class(**kwargs)
+        parser.add_argument("-c", "--config", action=ConfigFile, help="Path to a configuration file in YAML.")
+        return parser
+
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse, with the options of a checkpoint below the user's."""
-        if not isinstance(args, list):
-            self.config = parser.parse_object(args) if args is not None else parser.parse_args()
-            self._parsed = self.config
+        """Parse, with the options of a checkpoint as defaults: everything that the user says overrides them."""
+        if isinstance(args, (dict, Namespace)):
+            self.config = parser.parse_object(args)
             return
-        with tempfile.TemporaryDirectory() as folder:
-            self.config = parser.parse_args(_with_checkpoint(args, Path(folder) / "checkpoint.yaml"))
-        self._parsed = self.config
+        args = list(sys.argv[1:] if args is None else args)
+        name = args[0] if args and args[0] in SUBCOMMANDS else None
+        try:
+            self.config = parser.parse_args(args) if name is None else self._parse_with_checkpoint(parser, args, name)
+        except ArgumentError as error:
+            known = () if name is None else self._subcommand_parsers[name].get_defaults(skip_validation=True).keys()
+            raise ArgumentError(None, readable(error, args, known)) from error
+
+    def _parse_with_checkpoint(self, parser: LightningArgumentParser, args: list[str], name: str) -> Namespace:
+        scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        scan.add_argument("--ckpt_path")
+        given = found = scan.parse_known_args(args)[0].ckpt_path
+        options = self._subcommand_parsers[name]
+        if given in NEWEST:
+            # the model may be known from the checkpoint alone: here only the folder counts
+            options.set_defaults(PLACEHOLDERS)
+            root = parser.parse_args(args)[name]["trainer.default_root_dir"] or DEFAULT_ROOT
+            options.set_defaults(dict.fromkeys(PLACEHOLDERS))
+            found = str(newest(given, root))
+            _note(f"--ckpt_path={given}: {found}")
+        if found is not None and Path(found).is_file():
+            options.set_defaults(options_of(found))
+        config = parser.parse_args(args)
+        path = found if given in NEWEST else config[name].get("ckpt_path")
+        if path is None and name != "fit":
+            raise ArgumentError(
+                None,
+                f"--ckpt_path is missing: the model would have random weights. Give a checkpoint, or last or best of "
+                f"the newest run; --ckpt_path={UNTRAINED} looks at them on purpose",
+            )
+        words = (None, UNTRAINED, *LIGHTNING_WORDS)
+        if path not in words and "://" not in path and not Path(path).exists():
+            raise ArgumentError(
+                None,
+                f"--ckpt_path={path}: no such file. Allowed: a checkpoint written by clinclip fit (*.ckpt below "
+                "trainer.default_root_dir), or one of last, best, hpc",
+            )
+        config[name]["ckpt_path"] = None if path == UNTRAINED and name != "fit" else path
+        return config
+
+    def _parse_ckpt_path(self) -> None:
+        """Not as LightningCLI, which puts the checkpoint's options above the user's."""
 
     def before_instantiate_classes(self) -> None:
         """Fill what is said once into both places, and refuse contradictions."""
-        # LightningCLI has meanwhile put the checkpoint's model options above the user's; here the user's win
-        seed = (self.config[self.subcommand] if self.subcommand else self.config)["seed_everything"]
-        self.config = self._parsed
         config = self.config[self.subcommand] if self.subcommand else self.config
-        config["seed_everything"] = seed
         self._link_tokenizer(config)
         self._link_image_size(config)
 
@@ -118,7 +184,9 @@ class ClinClipCLI(LightningCLI):
         """As LightningCLI; without a logger in the configuration, TensorBoard without its placeholder metric."""
         config: Any = self.config_init[self.subcommand] if self.subcommand else self.config_init
         if config.trainer.logger in (None, True) and not config.trainer.fast_dev_run:
-            kwargs["logger"] = TensorBoardLogger(config.trainer.default_root_dir or "runs", default_hp_metric=False)
+            kwargs["logger"] = TensorBoardLogger(
+                config.trainer.default_root_dir or DEFAULT_ROOT, default_hp_metric=False
+            )
         return super().instantiate_trainer(**kwargs)
 
     def after_instantiate_classes(self) -> None:
@@ -135,7 +203,7 @@ def build(args: ArgsType = None, run: bool = True) -> ClinClipCLI:
         run: False gives ``.model``, ``.datamodule`` and ``.trainer`` without running anything (no subcommand in args).
 
     Raises:
-        ArgumentError: the configuration cannot be parsed (:func:`explain` shortens its message).
+        ArgumentError: the configuration cannot be parsed (its message is one sentence).
         ConfigError: it can be parsed, but contradicts itself.
     """
     options: dict[str, Any] = {
@@ -164,30 +232,6 @@ def build(args: ArgsType = None, run: bool = True) -> ClinClipCLI:
     )
 
 
-def _with_checkpoint(args: list[str], file: Path) -> list[str]:
-    """With ``--ckpt_path FILE`` the options of that run come first, so that everything else overrides them.
-
-    ``clinclip validate --ckpt_path FILE --data.manifests=[DIR]`` needs no configuration then.
-    """
-    given = [a.partition("=")[2] for a in args if a.startswith("--ckpt_path=")]
-    given += [b for a, b in pairwise(args) if a == "--ckpt_path"]
-    if given and given[-1] not in CHECKPOINT_WORDS and "://" not in given[-1] and not Path(given[-1]).exists():
-        raise ConfigError(
-            f"--ckpt_path={given[-1]}: no such file. Allowed: a checkpoint written by clinclip fit (*.ckpt below "
-            "trainer.default_root_dir), or one of last, best, hpc"
-        )
-    if not given or not Path(given[-1]).is_file() or args[0] not in SUBCOMMANDS:
-        return args
-    content = read_checkpoint(given[-1])
-    options = {"model": {k: v for k, v in content.get("hyper_parameters", {}).items() if k != "_instantiator"}}
-    seen = content[RECORD].get("preprocessing") or {}
-    options["data"] = {k: seen[k] for k in ("image_size", "max_tokens") if k in seen}
-    if seen.get("view") == "centre":
-        options["data"]["augment"] = "crop"
-    file.write_text(yaml.safe_dump(options), encoding="utf-8")
-    return [args[0], f"--config={file}", *args[1:]]
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run ``fit``, ``validate``, ``test`` or ``predict``; returns the exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
@@ -199,7 +243,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         build(argv)
     except ArgumentError as error:
-        print(f"clinclip {argv[0] if argv else ''}: {_unreadable(argv) or explain(str(error))}", file=sys.stderr)
+        print(f"clinclip {argv[0] if argv else ''}: {error}", file=sys.stderr)
         return 2
     except MisconfigurationException as error:
         # Lightning's own word for a wrong option; no bug, so no traceback
@@ -209,73 +253,84 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _unreadable(argv: list[str]) -> str:
-    """Which of the ``--config`` files is no YAML, and where: the parser's own message names no file. Empty: none."""
-    files = [a.partition("=")[2] for a in argv if a.startswith("--config=")]
-    files += [b for a, b in pairwise(argv) if a == "--config"]
-    for file in filter(lambda name: Path(name).is_file(), files):
-        try:
-            yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-            return f"{file}{place} is no valid YAML: {getattr(error, 'problem', None) or error}"
-    return ""
+def readable(error: ArgumentError, args: list[str], known: Iterable[str] = ()) -> str:
+    """One sentence of a parser's error, with the nearest name that exists and what to do.
+
+    The error is a tree by indentation. The sentence is its first line, what the lines above the innermost ones name in
+    quotes, and the innermost lines: they say what is wrong, the others what else would have been allowed.
+
+    Args:
+        error: as raised by the parser.
+        args: the command line.
+        known: dotted names of all options.
+    """
+    message = str(error).replace(f" {args[0] if args else ''}.", " ")  # options of a command carry its name there
+    lines = [(len(x) - len(x.lstrip()), x.strip().removeprefix("- ")) for x in message.splitlines() if x.strip()]
+    depth = max(indent for indent, _ in lines)
+    start = next(i for i, (indent, _) in enumerate(lines) if indent == depth)
+    above: list[str] = []
+    for indent, text in reversed(lines[:start]):
+        if indent < depth:
+            above, depth = [text, *above], indent
+    above = [text for i, text in enumerate(above) if i == 0 or re.search(r"[\'\"]", text)]
+    inner = list(dict.fromkeys(text for indent, text in lines if indent == lines[start][0]))
+    sentence, hints = " ".join([*above, "; ".join(inner)]), []
+    key = re.search(r"\"([\w.]+)\"", sentence)
+    causes: list[BaseException | None] = [error]
+    while causes[-1] is not None:
+        causes.append(causes[-1].__cause__ or causes[-1].__context__)
+    if close := _nearest(" ".join(inner), message, known):
+        hints.append(f"Did you mean {close!r}?")
+    elif inner[0].startswith(f"Expected a {list}.") and key:
+        value = next((a.partition("=")[2] for a in args if a.startswith(f"--{key[1]}=")), "value")
+        hints.append(f"A list needs brackets: --{key[1]}='[{value}]'")
+    elif any(isinstance(cause, ModuleNotFoundError) for cause in causes):
+        hints.append("A file of your own must be where Python looks: PYTHONPATH=FOLDER clinclip ...")
+    if not any(a.startswith(("--config", "-c", "--ckpt_path")) for a in args):
+        hints.append("Give a configuration, e.g. --config configs/default.yaml")
+    return ". ".join([sentence, " ".join(hints)]) if hints else sentence
 
 
-def explain(message: str) -> str:
-    """A parser's message without its noise, with the nearest existing name where one was misspelled."""
-    kept = [line for line in message.splitlines() if not NOISE.fullmatch(line)] or message.splitlines()
-    text = "\n".join(kept)
-    option = re.search(r"class_path '([\w.]+)':\s+(?:Group|Option|Key) '([\w.]+)' is not (?:accepted|expected)", text)
-    if option:
-        names = _parameters(option[1])
-        return f"{text}{_closest(option[2], names)} Allowed: {', '.join(names)}"
-    unknown = re.search(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)", text)
-    if unknown:
-        return f"{text}{_closest(unknown[1], _option_names())} Every option: clinclip fit --print_config"
-    if "arguments are required" in text:
-        names = re.sub(rf"\b(?:{'|'.join(SUBCOMMANDS)})\.", "", text)
-        return f"{names}. Give a configuration, e.g. --config configs/default.yaml, or these options"
-    single = re.search(r"key \"([\w.]+)\":\s+Expected a <class 'list'>\. Got value: (\S+)", text)
-    if single:
-        return f"{text}. A list needs brackets: --{single[1]}='[{single[2]}]'"
-    if "No module named" in text:
-        return f"{text}\nA file of your own must be where Python looks: PYTHONPATH=FOLDER clinclip ..."
-    wrong_class = re.search(r"import path string: (\w+)", text)
-    if wrong_class:
-        return f"{text}{_closest(wrong_class[1], _class_names())} Give a short name of clinclip or a class path"
-    return text
+def _nearest(text: str, message: str, known: Iterable[str]) -> str | None:
+    """The existing name that a word of ``text`` nearly is: an option, or what the classes in the message offer."""
+    names = set(known)
+    for module, name in re.findall(r"([\w.]+)\.(\w+)", message):
+        found = getattr(sys.modules.get(module), name, None)
+        if inspect.isclass(found):
+            names |= {*_parameters(found), *_subclasses(found)}
+    words = [w for w in re.findall(r"[A-Za-z_][\w.]*\w", text) if w not in names]
+    close = [match for w in words for match in difflib.get_close_matches(w, names, n=1, cutoff=0.8)]
+    return close[0] if close else None
 
 
-def _closest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f". Did you mean {close[0]!r}?" if close else "."
+def _parameters(found: type) -> Iterable[str]:
+    try:
+        return inspect.signature(found).parameters
+    except ValueError:  # some classes written in C have none
+        return ()
 
 
-def _parameters(class_path: str) -> list[str]:
-    """Constructor arguments of a class that the parser has already imported."""
-    module, _, name = class_path.rpartition(".")
-    return [p for p in inspect.signature(getattr(importlib.import_module(module), name)).parameters if p != "self"]
+def _subclasses(base: type) -> set[str]:
+    # type.__subclasses__ of type itself needs an argument
+    return set() if base is type else {n for c in base.__subclasses__() for n in {c.__name__, *_subclasses(c)}}
 
 
-def _option_names() -> list[str]:
-    """Dotted names of the options that every run has."""
-    parser = LightningArgumentParser()
-    for cls, key in ((ClinClipModule, "model"), (CXRDataModule, "data")):
-        parser.add_lightning_class_args(cls, key)
-    trainer = [f"trainer.{n}" for n in _parameters("lightning.pytorch.Trainer")]
-    model = [f"model.model.{n}" for n in _parameters("clinclip.models.DualEncoder")]
-    return [
-        *parser.get_defaults(skip_validation=True).keys(),
-        *trainer,
-        *model,
-        "seed_everything",
-        "config",
-        "ckpt_path",
-    ]
+def _parts(config: Any, named: bool = False) -> set[str]:
+    """Dotted names of the terms, targets and their parts in a configuration; ``named``: also of those set to null."""
+
+    def walk(value: Any, name: str) -> Iterator[str]:
+        value = value.as_dict() if isinstance(value, Namespace) else value
+        if isinstance(value, dict):
+            if "class_path" in value:
+                yield name
+            for key, inner in (value.get("init_args") or {} if "class_path" in value else value).items():
+                yield from walk(inner, f"{name}.{key}")
+        elif named:
+            yield name
+
+    return {part for block in ("model.losses", "model.targets") for part in walk(config.get(block), block)}
 
 
-def _class_names() -> list[str]:
-    modules = (clinclip.losses, clinclip.models, clinclip.training.callbacks, clinclip.training.optim)
-    return [name for module in modules for name, value in vars(module).items() if inspect.isclass(value)]
+@rank_zero_only
+def _note(line: str) -> None:
+    print(line, file=sys.stderr)
