@@ -181,7 +181,8 @@ def _into(log: Path) -> Iterator[None]:
     import clinclip.cli  # noqa: F401  # Lightning makes its handler when it is imported, for the stream of that moment
 
     log.parent.mkdir(parents=True, exist_ok=True)
-    handlers = [h for h in logging.getLogger("lightning.pytorch").handlers if isinstance(h, logging.StreamHandler)]
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    handlers = [h for logger in loggers for h in logger.handlers if isinstance(h, logging.StreamHandler)]
     with log.open("a", encoding="utf-8") as stream, redirect_stdout(stream), redirect_stderr(stream):
         before = [handler.setStream(stream) for handler in handlers]
         try:
