@@ -332,7 +332,7 @@ def test_notebooks_build_without_running(config) -> None:
     settings["model"]["losses"] = {"contrastive": "Contrastive", "negation": {"class_path": "NegationHardNegatives"}}
     cli = build(settings, run=False)
     assert [type(t) for t in cli.model.losses.values()] == [Contrastive, NegationHardNegatives]
-    assert cli.datamodule.tokenizer == "tiny"
+    assert cli.datamodule.options.tokenizer == "tiny"
     assert cli.model.model.image_encoder.image_size == 32
     # plain values only: a checkpoint of this run loads without pickle
     assert yaml.safe_dump(dict(cli.model.hparams))

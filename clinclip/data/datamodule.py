@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,25 +14,23 @@ import torch
 from torch.utils.data import DataLoader
 
 from clinclip.data import plan as plans
-from clinclip.data.collate import SECTIONS
 from clinclip.data.dataset import StudyDataset, View
 from clinclip.data.frozen import read_frozen_text
 from clinclip.data.labels import label_source
 from clinclip.data.leakage import check_exposure
 from clinclip.data.loader import ResumableLoader
 from clinclip.data.manifest import Manifest
+from clinclip.data.options import DataOptions
 from clinclip.data.plan import Plan, PlanOptions
 from clinclip.data.records import Records, refuse_absent
 from clinclip.data.sampler import EvalSampler, TrainSampler
 from clinclip.data.spec import DataSpec, Provenance
-from clinclip.data.views import parse_views
 from clinclip.distributed import rank, world_size
 from clinclip.errors import CheckpointError, ConfigError, ManifestError
 from clinclip.files import compact_json, write_atomically
-from clinclip.findings import LABEL_SOURCES
 from clinclip.images import ImageTransform, Preprocessing
 from clinclip.images.preprocessing import View as ImageView
-from clinclip.text.editing import EDITS, EditKind
+from clinclip.text.editing import EditKind
 
 if TYPE_CHECKING:
     from clinclip.text.tokens import Tokenizer
@@ -117,60 +114,33 @@ class CXRDataModule(pl.LightningDataModule):
         cache_tokens: bool = True,
     ) -> None:
         super().__init__()
-        if isinstance(manifests, str) or not manifests:
+        if isinstance(manifests, str):
             raise ConfigError(f"data.manifests={manifests!r}: give a list of at least one manifest folder")
-        if weights is not None and (len(weights) != len(manifests) or min(weights) < 0 or not sum(weights)):
-            raise ConfigError(
-                f"data.weights={weights!r}: one number >= 0 for each of the {len(manifests)} manifests, not all 0"
-            )
-        _check_choice("labels", labels, LABEL_SOURCES)
-        _check_choice("sections", sections, SECTIONS)
-        _check_choice("sampling", sampling, ("study", "image"))
-        _check_choice("predict_split", predict_split, ("train", "validate", "test"))
-        for name, value in (("batch_size", batch_size), ("image_size", image_size), ("max_nodes", max_nodes)):
-            if value < 1:
-                raise ConfigError(f"data.{name}={value}: must be at least 1")
-        if twins < 0:
-            raise ConfigError(f"data.twins={twins}: must be 0 or more")
-        for kind in edits or ():
-            _check_choice("edits", kind, tuple(EDITS))
-        if edits is not None and not edits:
-            raise ConfigError(f"data.edits=[]: give at least one of {', '.join(EDITS)}, or data.twins=0")
-        if edits and not twins:
-            raise ConfigError(
-                f"data.edits={edits!r} with data.twins=0: set data.twins to the number of twins a report (1 or "
-                "more), or leave data.edits out"
-            )
-        if sections != "text" and (twins or graphs):
-            raise ConfigError(
-                f"data.sections={sections!r} together with data.twins={twins}, data.graphs={graphs}: edited "
-                "reports and graphs belong to the manifest's whole text. Set data.sections=text, or prepare with "
-                "--text findings (or impression)"
-            )
-        self.manifest_paths = [str(path) for path in manifests]
-        self.weights = [1.0] * len(manifests) if weights is None else [float(w) for w in weights]
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size or batch_size
-        self.num_workers = max(0, min(8, (os.cpu_count() or 1) - 1)) if num_workers is None else num_workers
-        self.image_size = image_size
-        self.augment: Literal["full", "crop", "none"] = augment
-        self.augmentation = dict(augmentation or {})
-        self.tokenizer = tokenizer or "tiny"
-        self.vocab_size = vocab_size
-        self.max_tokens = max_tokens
-        self.twins = twins
-        # in the order of the table, each once: one spelling for one choice
-        self.edits = tuple(kind for kind in EDITS if kind in (edits or ("negate",))) if twins else ()
-        self.graphs = graphs
-        self.max_nodes = max_nodes
-        self.labels = labels
-        self.sections = sections
-        self.sampling = sampling
-        self.views = parse_views(views)
-        self.seed = seed
-        self.predict_split = predict_split
-        self.frozen_text = frozen_text
-        self.cache_tokens = cache_tokens
+        self.options = DataOptions(
+            manifests=tuple(str(path) for path in manifests),
+            weights=None if weights is None else tuple(weights),
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            num_workers=num_workers,
+            image_size=image_size,
+            augment=augment,
+            augmentation=dict(augmentation or {}),
+            tokenizer=tokenizer or "tiny",
+            vocab_size=vocab_size,
+            max_tokens=max_tokens,
+            twins=twins,
+            edits=None if edits is None else tuple(edits),
+            graphs=graphs,
+            max_nodes=max_nodes,
+            labels=labels,
+            sections=sections,
+            sampling=sampling,
+            views=views,
+            seed=seed,
+            predict_split=predict_split,
+            frozen_text=frozen_text,
+            cache_tokens=cache_tokens,
+        )
         self.manifests: list[Manifest] = []
         self.tokenizer_: Tokenizer | None = None
         self.train_manifest_hash = ""
@@ -184,7 +154,7 @@ class CXRDataModule(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         """On one process: tokenise once, so that the others find the result."""
-        if self.cache_tokens:
+        if self.options.cache_tokens:
             self._build("fit" if self._has_training() else "test")
 
     def _has_training(self) -> bool:
@@ -195,7 +165,7 @@ class CXRDataModule(pl.LightningDataModule):
 
     def _load_manifests(self) -> None:
         if not self.manifests:
-            self.manifests = [Manifest.load(path) for path in self.manifest_paths]
+            self.manifests = [Manifest.load(path) for path in self.options.manifests]
             self.train_manifest_hash = "+".join(m.hash for m in self.manifests)
 
     def setup(self, stage: str | None = None) -> None:
@@ -210,59 +180,61 @@ class CXRDataModule(pl.LightningDataModule):
         stage = getattr(stage, "value", stage)
         self._build(stage)
         if stage == "fit":
-            refuse_absent(self._datasets["train"].records.train_edits, self.edits, ", ".join(self.manifest_paths))
+            where = ", ".join(self.options.manifests)
+            refuse_absent(self._datasets["train"].records.train_edits, self.options.kinds, where)
 
     def _build(self, stage: str | None) -> None:
         if stage not in _SPLITS_OF_STAGE:
             raise ConfigError(f"stage {stage!r}: not one of {', '.join(str(s) for s in _SPLITS_OF_STAGE)}")
-        splits = (self.predict_split,) if stage == "predict" else _SPLITS_OF_STAGE[stage]
+        splits = (self.options.predict_split,) if stage == "predict" else _SPLITS_OF_STAGE[stage]
         self._load_manifests()
         # "predict" may look at the training images without augmentation
         roles = ("predict",) if stage == "predict" else splits
         if all(role in self._datasets for role in roles):
             return
         check_exposure(self.manifests)
+        named = f"data.manifests={list(self.options.manifests)}"
         if stage == "fit":
             self._refuse_without_text()
-        labels = label_source(self.manifests, self.labels, "data.labels=")
+        labels = label_source(self.manifests, self.options.labels, "data.labels=")
         self.tokenizer_ = self._make_tokenizer()
         self.preprocessing = self._make_preprocessing()
         self._warn_of_unlike_pictures()
         plan = self._plan(tuple(zip(roles, splits, strict=True)))
         if stage == "fit" and not len(plan.records["train"]):
-            raise ManifestError(f"data.manifests={self.manifest_paths}: no image in the train split; fit needs some")
+            raise ManifestError(f"{named}: no image in the train split; fit needs some")
         if stage in ("validate", "test", "predict") and not len(plan.records[roles[0]]):
-            raise ManifestError(
-                f"data.manifests={self.manifest_paths}: no image in the {splits[0]} split, which {stage} looks at"
-            )
+            raise ManifestError(f"{named}: no image in the {splits[0]} split, which {stage} looks at")
         for role, rows in plan.records.items():
             training = role == "train"
+            sections = self.options.sections
             view = View(
-                sections=self.sections if training or self.sections != "sample" else "text",
-                twins=self.twins if training else 0,
+                role=role,
+                pictures=self._augmentation() if training else self.preprocessing,
+                sections=sections if training or sections != "sample" else "text",
+                twins=self.options.twins if training else 0,
                 evaluation=not training,
                 labels=labels,
-                seed=self.seed,
+                seed=self.options.seed,
             )
-            self._datasets[role] = StudyDataset(
-                rows,
-                [m.cache for m in self.manifests],
-                self._augmentation() if training else self.preprocessing,
-                plan.tokens,
-                view,
-                plan.hashes,
-                plan.text_labels,
-                plan.graphs,
-                self._frozen(rows, plan.hashes),
-            )
+            caches = [m.cache for m in self.manifests]
+            self._datasets[role] = StudyDataset(plan, view, caches, self._frozen(rows, plan.hashes))
 
     def _plan(self, roles: tuple[tuple[str, str], ...]) -> Plan:
         """The plan of these roles, from the first manifest's folder where an earlier run or process left it."""
         tokenizer = self.tokenizer_
         assert tokenizer is not None
-        views = None if self.views is None else tuple(sorted(self.views))
-        options = PlanOptions(roles, views, self.sections, self.edits, self.graphs, self.max_nodes, self.max_tokens)
-        if not self.cache_tokens:
+        given = self.options
+        options = PlanOptions(
+            roles=roles,
+            views=None if given.kept_views is None else tuple(sorted(given.kept_views)),
+            sections=given.sections,
+            edits=given.kinds,
+            graphs=given.graphs,
+            max_nodes=given.max_nodes,
+            max_tokens=given.max_tokens,
+        )
+        if not self.options.cache_tokens:
             return plans.make(self.manifests, options, tokenizer)
         path = plans.path_of(self._kept, self.manifests, options, tokenizer)
         found = plans.load(path, options)
@@ -276,7 +248,7 @@ class CXRDataModule(pl.LightningDataModule):
 
     @property
     def _kept(self) -> Path:
-        return Path(self.manifest_paths[0]) / "tokens"
+        return Path(self.options.manifests[0]) / "tokens"
 
     def _refuse_without_text(self) -> None:
         for manifest in self.manifests:
@@ -308,19 +280,19 @@ class CXRDataModule(pl.LightningDataModule):
             return Tokenizer.from_json(self._restored_tokenizer)
         if self.tokenizer_ is not None:
             return self.tokenizer_
-        if self.tokenizer != "tiny":
-            return Tokenizer.from_pretrained(self.tokenizer)
-        named = compact_json([[m.hash for m in self.manifests], self.vocab_size])
+        if self.options.tokenizer != "tiny":
+            return Tokenizer.from_pretrained(self.options.tokenizer)
+        named = compact_json([[m.hash for m in self.manifests], self.options.vocab_size])
         path = self._kept / f"tiny-{hashlib.sha256(named.encode()).hexdigest()[:32]}.json"
-        if self.cache_tokens and path.is_file():
+        if self.options.cache_tokens and path.is_file():
             try:
                 return Tokenizer.from_json(path.read_text(encoding="utf-8"))
             except (CheckpointError, OSError, UnicodeDecodeError):
                 _LOG.info("the kept tokenizer %s is damaged: built again", path)
         training = {t for m in self.manifests for t in m.frame.loc[m.frame["split"] == "train", "text"] if t}
         everything = training or {t for m in self.manifests for t in m.frame["text"] if t}
-        built = Tokenizer.train(sorted(everything), vocab_size=self.vocab_size)
-        if self.cache_tokens:
+        built = Tokenizer.train(sorted(everything), vocab_size=self.options.vocab_size)
+        if self.options.cache_tokens:
             try:
                 write_atomically(path, lambda p: p.write_text(built.to_json(), encoding="utf-8"))
             except OSError as error:
@@ -331,19 +303,20 @@ class CXRDataModule(pl.LightningDataModule):
         """How the checkpoint's, or the first manifest's, pictures were made, and how the options look at them."""
         first = self.manifests[0]
         made = self._restored_preprocessing or Preprocessing.of(first.cache.options, first.published_equalised)
-        view: ImageView = "centre" if self.augment == "crop" else "whole"
-        return replace(made, image_size=self.image_size, view=view, max_tokens=self.max_tokens)
+        view: ImageView = "centre" if self.options.augment == "crop" else "whole"
+        return replace(made, image_size=self.options.image_size, view=view, max_tokens=self.options.max_tokens)
 
     def _augmentation(self) -> ImageTransform:
+        given = self.options
         try:
-            return ImageTransform(self.image_size, train=True, augment=self.augment, **self.augmentation)
+            return ImageTransform(given.image_size, train=True, augment=given.augment, **given.augmentation)
         except TypeError as error:
-            raise ConfigError(f"data.augmentation={self.augmentation!r}: {error}") from error
+            raise ConfigError(f"data.augmentation={given.augmentation!r}: {error}") from error
 
     def _frozen(self, rows: Records, hashes: np.ndarray) -> np.ndarray | None:
-        if self.frozen_text is None or not len(rows):
+        if self.options.frozen_text is None or not len(rows):
             return None
-        return read_frozen_text(Path(self.frozen_text), hashes[rows.text])
+        return read_frozen_text(Path(self.options.frozen_text), hashes[rows.text])
 
     def dataset(self, role: str) -> StudyDataset:
         """The data set of "train", "validate", "test" or "predict", once set up. Raises ConfigError otherwise."""
@@ -352,7 +325,7 @@ class CXRDataModule(pl.LightningDataModule):
         return self._datasets[role]
 
     def _loader_options(self) -> dict[str, Any]:
-        workers = self.num_workers
+        workers = self.options.workers
         return {
             "num_workers": workers,
             "collate_fn": _as_is,
@@ -367,15 +340,15 @@ class CXRDataModule(pl.LightningDataModule):
         sampler = TrainSampler(
             dataset.records.study,
             dataset.records.source,
-            self.weights,
-            self.batch_size,
-            self.sampling,
-            self.seed,
+            self.options.passes,
+            self.options.batch_size,
+            self.options.sampling,
+            self.options.seed,
             rank(),
             world_size(),
         )
         loader = ResumableLoader(
-            dataset, batch_size=self.batch_size, sampler=sampler, drop_last=True, **self._loader_options()
+            dataset, batch_size=self.options.batch_size, sampler=sampler, drop_last=True, **self._loader_options()
         )
         loader.epoch_length = lambda: min(len(loader), getattr(self.trainer, "num_training_batches", len(loader)))
         if self._resume is not None:
@@ -387,7 +360,8 @@ class CXRDataModule(pl.LightningDataModule):
     def _eval_loader(self, split: str) -> DataLoader:
         dataset = self.dataset(split)
         sampler = EvalSampler(len(dataset), rank(), world_size())
-        return DataLoader(dataset, batch_size=self.eval_batch_size, sampler=sampler, **self._loader_options())
+        size = self.options.eval_batch_size or self.options.batch_size
+        return DataLoader(dataset, batch_size=size, sampler=sampler, **self._loader_options())
 
     def val_dataloader(self) -> DataLoader:
         """Every image of the validate split once, over all processes."""
@@ -406,7 +380,8 @@ class CXRDataModule(pl.LightningDataModule):
         """What the module needs to know, once set up."""
         self._load_manifests()
         train = self._datasets.get("train")
-        there = {"twins": bool(self.twins), "graph": self.graphs, "frozen_text": self.frozen_text is not None}
+        given = self.options
+        there = {"twins": bool(given.twins), "graph": given.graphs, "frozen_text": given.frozen_text is not None}
         return DataSpec(
             tokenizer=self.tokenizer_,
             preprocessing=self.preprocessing,
@@ -416,7 +391,7 @@ class CXRDataModule(pl.LightningDataModule):
                 datasets=tuple(sorted({str(name) for m in self.manifests for name in m.index["dataset"].unique()})),
                 patients=None if train is None else np.unique(train.records.patient),
             ),
-            batch_size=self.batch_size,
+            batch_size=self.options.batch_size,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -436,7 +411,7 @@ class CXRDataModule(pl.LightningDataModule):
         stale = saved is not None and (self.tokenizer_ is None or self.tokenizer_.to_json() != saved)
         if stale:
             _LOG.warning(
-                "using the tokenizer of the checkpoint; it differs from data.tokenizer=%s here", self.tokenizer
+                "using the tokenizer of the checkpoint; it differs from data.tokenizer=%s here", self.options.tokenizer
             )
             self._restored_tokenizer = saved
         # a training that goes on has its own manifests; others are only looked at
@@ -452,8 +427,3 @@ class CXRDataModule(pl.LightningDataModule):
 def _as_is(batch: Any) -> Any:
     """The data set returns finished batches."""
     return batch
-
-
-def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"data.{name}={value!r}: allowed are {', '.join(allowed)}")

@@ -12,14 +12,12 @@ from torch.utils.data import Dataset
 
 from clinclip import draws
 from clinclip.data import collate
-from clinclip.data.records import Records
 from clinclip.data.sampler import decode
-from clinclip.data.token_store import TokenStore
 from clinclip.images import Preprocessing
 from clinclip.types import Batch
 
 if TYPE_CHECKING:
-    from clinclip.data.graph_store import GraphStore
+    from clinclip.data.plan import Plan
     from clinclip.images.cache import ImageCache
     from clinclip.images.transforms import ImageTransform
 
@@ -29,6 +27,8 @@ class View:
     """How a split is looked at.
 
     Attributes:
+        role: which rows of the plan: "train", "validate", "test" or "predict".
+        pictures: augmentation of training images, seeded by (seed, epoch, sample) only; or what evaluation sees.
         sections: section policy, one of :data:`clinclip.data.collate.SECTIONS`.
         twins: edited reports a sample in training batches.
         evaluation: add evaluation twins and omissions instead.
@@ -36,6 +36,8 @@ class View:
         seed: of every draw.
     """
 
+    role: str
+    pictures: ImageTransform | Preprocessing
     sections: str = "text"
     twins: int = 0
     evaluation: bool = False
@@ -47,38 +49,17 @@ class StudyDataset(Dataset):
     """Batches of one split. ``dataset[i]`` is a batch of one; the loader uses ``__getitems__``.
 
     Args:
-        records: the rows.
+        plan: the rows of every role, their texts, tokens and graphs.
+        view: which rows, and how to look at them.
         caches: image caches, one a manifest.
-        transform: augmentation of training images, seeded by (seed, epoch, sample) only; or what evaluation sees.
-        store: tokens of all texts.
-        view: how to look at them.
-        text_hashes: int64 (texts,) hash of each text.
-        text_labels: int8 (texts, 14) states read from each text, for section policies other than "text"; else None.
-        graphs: encoded graph of each text number, or None.
         frozen: float32 (n, E) report embeddings of each row, or None.
     """
 
-    def __init__(
-        self,
-        records: Records,
-        caches: Sequence[ImageCache],
-        transform: ImageTransform | Preprocessing,
-        store: TokenStore,
-        view: View,
-        text_hashes: np.ndarray,
-        text_labels: np.ndarray | None = None,
-        graphs: GraphStore | None = None,
-        frozen: np.ndarray | None = None,
-    ) -> None:
-        self.records = records
-        self.caches = caches
-        self.transform = transform
-        self.store = store
-        self.view = view
-        self.text_hashes = text_hashes
-        self.text_labels = text_labels
-        self.graphs = graphs
-        self.frozen = frozen
+    def __init__(self, plan: Plan, view: View, caches: Sequence[ImageCache], frozen: np.ndarray | None = None) -> None:
+        # not the plan itself: a worker has no use for the rows of the other roles
+        self.records, self.view, self.caches, self.frozen = plan.records[view.role], view, caches, frozen
+        self.store, self.graphs = plan.tokens, plan.graphs
+        self.text_hashes, self.text_labels = plan.hashes, plan.text_labels
 
     def __len__(self) -> int:
         return len(self.records)
@@ -121,7 +102,7 @@ class StudyDataset(Dataset):
     def _images(self, rows: np.ndarray, epoch: int) -> torch.Tensor:
         """uint8 (B, 1, S, S)."""
         records = self.records
-        transform = self.transform
+        transform = self.view.pictures
         size = transform.image_size if isinstance(transform, Preprocessing) else transform.size
         images = np.empty((len(rows), size, size), np.uint8)
         # one column each: seed, epoch, sample, purpose

@@ -30,6 +30,10 @@ def decode(index: Sequence[int]) -> tuple[np.ndarray, int]:
 
 
 # Lightning leaves samplers of this class alone instead of wrapping them
+#: what an epoch goes over: one image a study, or every image
+SAMPLING: tuple[str, ...] = ("study", "image")
+
+
 class TrainSampler(DistributedSampler):
     """Random order, a new one every epoch, dropping the ragged end.
 
@@ -61,7 +65,7 @@ class TrainSampler(DistributedSampler):
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        if sampling not in ("study", "image"):
+        if sampling not in SAMPLING:
             raise ConfigError(f"data.sampling={sampling!r}: allowed are 'study' and 'image'")
         self.batch_size, self.seed, self.rank, self.world = batch_size, seed, rank, world
         self.num_replicas = world

@@ -35,7 +35,7 @@ class Ledger(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         in_steps = self.trainer.max_steps >= 0
-        check_position(checkpoint, self.trainer.datamodule.batch_size, in_steps)  # type: ignore[attr-defined]
+        check_position(checkpoint, self.trainer.datamodule.options.batch_size, in_steps)  # type: ignore[attr-defined]
 
     def validation_step(self, batch: Batch, index: int) -> None:
         self.seen_val = [*getattr(self, "seen_val", []), *batch.sample.tolist()]
