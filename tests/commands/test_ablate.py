@@ -49,6 +49,9 @@ def test_cells_are_means_over_seeds_with_paired_differences() -> None:
     assert "Retrieval: 100 images of 50 patients. AUROC common: of two findings." in text
     record = json.loads(json.dumps(table.as_json(columns, cells, results), allow_nan=False))
     assert record["rows"]["negation"]["report_vs_negation"]["mean"] == pytest.approx(0.51)
+    assert record["rows"]["negation"]["report_vs_negation"]["clear"] == "above"
+    assert record["rows"]["baseline"]["report_vs_negation"]["clear"] is None
+    assert record["legend"] in text
     assert record["seeds"]["negation"][1]["auroc_common"] == pytest.approx(0.82)
     assert record["about"]["negation"] == ROWS["negation"]
 

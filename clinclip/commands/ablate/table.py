@@ -30,13 +30,15 @@ class Cell:
     difference: tuple[float, float, float] | None
 
     @property
-    def clear(self) -> bool:
-        """Whether the interval of the difference leaves out zero."""
-        return self.difference is not None and (self.difference[1] > 0 or self.difference[2] < 0)
+    def clear(self) -> str | None:
+        """Either "above" or "below" the first row where the interval of the difference leaves out zero."""
+        if self.difference is None or self.difference[1] <= 0 <= self.difference[2]:
+            return None
+        return "above" if self.difference[1] > 0 else "below"
 
     def text(self) -> str:
         """``0.812 (0.790-0.833)``, with a mark where the difference to the first row is clear."""
-        mark = "" if not self.clear else (" ▲" if self.difference and self.difference[0] > 0 else " ▼")
+        mark = {None: "", "above": " ▲", "below": " ▼"}[self.clear]
         return f"{self.mean:.3f} ({self.low:.3f}{EN_DASH}{self.high:.3f}){mark}"
 
 
@@ -87,11 +89,18 @@ def markdown(
     lines = [f"| row | seeds | {' | '.join(c.title for c in columns)} |", "|---" * (2 + len(columns)) + "|"]
     for row, cells in table.items():
         lines.append(f"| {row} | {len(results[row])} | {' | '.join(cells[c.name].text() for c in columns)} |")
+    return "\n".join(lines) + "\n\n" + legend(columns, table, results)
+
+
+def legend(
+    columns: Sequence[Headline], table: Mapping[str, Mapping[str, Cell]], results: Mapping[str, Sequence[Judged]]
+) -> str:
+    """What the numbers are."""
     facts = next(iter(results.values()))[0].facts
     data = "; ".join(f"{t}: {f['images']} images of {f['patients']} patients" for t, f in facts["tasks"].items())
     said = " ".join(f"{c.title}: {c.about}." for c in columns if c.about)
-    return "\n".join(lines) + (
-        "\n\nMeans over seeds; in brackets 95 % intervals, bootstrap over patients of the mean. ▲ ▼: the paired "
+    return (
+        "Means over seeds; in brackets 95 % intervals, bootstrap over patients of the mean. ▲ ▼: the paired "
         f"interval of the difference to {next(iter(table))} leaves out zero. The {facts['split']} split; {data}. {said}"
     )
 
@@ -101,6 +110,7 @@ def as_json(
 ) -> dict[str, Any]:
     """Everything, JSON-able."""
     return {
+        "legend": legend(columns, table, results),
         "about": {row: ROWS.get(row, "") for row in table},
         "metrics": {c.name: {"title": c.title, "table": c.table, "rows": c.rows, "column": c.column} for c in columns},
         "rows": {
@@ -109,6 +119,7 @@ def as_json(
                     "mean": c.mean,
                     "low": c.low,
                     "high": c.high,
+                    "clear": c.clear,
                     "sd_over_seeds": None if np.isnan(c.spread) else c.spread,
                     "difference": c.difference,
                 }
