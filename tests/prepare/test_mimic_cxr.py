@@ -273,22 +273,25 @@ def test_addenda_come_first_and_lines_may_end_in_crlf(tmp_path: Path) -> None:
 
 
 def test_mixed_grey_level_pipelines_are_warned_of(
-    manifest_dir: Path, frontal_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tree, frontal_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     from clinclip.data.datamodule import CXRDataModule
     from clinclip.data.manifest import save
 
+    frontal = Manifest.load(frontal_dir)
+
     def warned(equalize: bool) -> bool:
         other = tmp_path / str(equalize)
-        shutil.copytree(frontal_dir, other)
-        manifest = Manifest.load(other)
-        options = {**manifest.header["options"], "kind": "dicom", "image_equalize": equalize}
+        options = BuildOptions(image_size=frontal.cache.options.size, equalize=equalize, workers=1)
+        manifest = build(source(tree.jpg), other, options, progress=False)
+        assert manifest is not None
+        options = {**manifest.header["options"], "kind": "dicom"}  # DICOM files are not equalised as published
         header = {k: v for k, v in manifest.header.items() if k not in ("schema_version", "hash", "files")}
         save(other, manifest.frame, {**header, "options": options}, [])
         caplog.clear()
         with caplog.at_level("WARNING"):
-            CXRDataModule([str(manifest_dir), str(other)], num_workers=0, cache_tokens=False).setup("validate")
-        return "different grey-level pipelines" in caplog.text
+            CXRDataModule([str(frontal_dir), str(other)], num_workers=0, cache_tokens=False).setup("validate")
+        return "was prepared unlike" in caplog.text
 
     assert warned(False)
     assert not warned(True)

@@ -53,6 +53,7 @@ def test_study_folders_without_images_come_first(tree, count):
         (".", "mimic-cxr-reports"),
         (".", "files"),
         (".", "files/mimic-cxr-reports"),
+        (".", "my reports"),
     ],
 )
 def test_copies_and_unpacked_reports(tmp_path, tree, jpg, reports):
@@ -63,6 +64,14 @@ def test_copies_and_unpacked_reports(tmp_path, tree, jpg, reports):
     assert whole(source, tree)
     assert whole(found(base / jpg), tree)
     assert source.layout["version"] == ("2.1.0" if "2.1.0" in jpg else "")
+
+
+def test_folders_of_any_name_below_the_one_that_is_given(tmp_path, tree):
+    shutil.copytree(tree.jpg, tmp_path / "mine" / "x-rays")
+    shutil.copytree(tree.reports, tmp_path / "mine" / "texts")
+    assert whole(found(tmp_path / "mine"), tree)
+    with pytest.raises(LayoutError, match=r"no reports found .*--reports DIR or ZIP"):
+        found(tmp_path / "mine" / "x-rays")
 
 
 def test_a_zip_of_the_whole_download(tmp_path, tree):

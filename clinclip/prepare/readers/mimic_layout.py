@@ -113,6 +113,10 @@ def _roots(start: Path) -> Iterator[Path]:
         for root in _projects(base):
             if fresh(root):
                 yield root
+    # inside, whatever people call it
+    for root in _children(start)[:200]:
+        if (root / "files").is_dir() and fresh(root):
+            yield root
 
 
 def _patients(root: Path) -> Iterator[Path]:

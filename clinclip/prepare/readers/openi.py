@@ -66,7 +66,7 @@ def read(options: OpeniOptions, progress: bool = True) -> Source:
     policy, fractions = options.policy(), options.fractions()
     root = _folder_of(images, "CXR*.png", "images", "--images")
     if reports is None:
-        beside = images if any(images.glob("**/*.xml")) else root.parent
+        beside = images if any(images.glob("**/[0-9]*.xml")) else root.parent
         folder = _folder_of(beside, "[0-9]*.xml", "reports", "--images")
     else:
         folder = _folder_of(reports, "[0-9]*.xml", "reports", "--reports")
