@@ -75,6 +75,7 @@ def test_validation_looks_as_the_preprocessing_says(small) -> None:
 def test_a_checkpoint_is_validated_on_other_manifests_as_it_was_trained(small, large, caplog) -> None:
     trained, other = module(small, augment="crop"), module(large, augment="crop")
     trained.setup("fit")
+    assert trained.preprocessing is not None
     other.setup("validate")
     assert other.preprocessing is not None
     assert other.preprocessing.stored_size == 80
@@ -111,7 +112,7 @@ class Mine(L.LightningDataModule):
 
 def test_a_data_module_of_ones_own_trains_and_may_say_more(tmp_path) -> None:
     def fit(data: Mine) -> L.Trainer:
-        quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+        quiet: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
         run = L.Trainer(accelerator="cpu", max_epochs=1, default_root_dir=tmp_path, enable_checkpointing=False, **quiet)
         run.fit(ClinClipModule(tiny_model()), datamodule=data)
         return run
