@@ -133,7 +133,6 @@ def read(options: ChexpertOptions, progress: bool = True) -> Source:
     if options.prompts is not None and options.prompts not in TEMPLATES:
         raise ConfigError(f"--prompts {options.prompts!r}: not one of {', '.join(TEMPLATES)}")
     tables = find_tables(options.images, plus_csv is not None)
-    alone = plus_csv is not None and not any((tables / name).is_file() for name in KNOWN_ROWS)
     # the full release comes in batches: "CheXpert-v1.0 batch 2 (train 1)" beside "... batch 1 (validate & csv)"
     batched = tables.name.startswith(_BATCH)
     root = tables.parent if batched else tables
@@ -152,7 +151,7 @@ def read(options: ChexpertOptions, progress: bool = True) -> Source:
         },
         layout={"images": str(root), "release": root.name, "tables": tables.name},
     )
-    if alone:
+    if plus_csv is not None and not any((tables / name).is_file() for name in KNOWN_ROWS):
         source.layout["tables"] = ""
         source.notes.append("CheXpert Plus alone: its own images and split; labels only with --chexbert")
         parts = [listed_images(plus_csv)]
