@@ -210,7 +210,7 @@ def rows_by_metrics(titles: Sequence[str], rows: Mapping[str, Sequence[tuple[flo
     return _png(figure)
 
 
-def curves_by_row(panels: dict[str, dict[str, tuple[Sequence[float], Sequence[float]]]]) -> bytes:
+def curves_by_row(panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]]) -> bytes:
     """Curves over epochs, a panel a metric, a line a row.
 
     Args:

@@ -53,14 +53,15 @@ def as_html(result: Result) -> str:
     if len(models) > 1:
         names = [f"{letter}: {name}" for letter, name in zip("AB", names, strict=False)]
         key = list(zip(COLOURS, names, strict=False))
+    head = models[0]
     if len(models) == 1:
-        first, rest = models[0].tables[:1], models[0].tables[1:]
+        first, rest = head.tables[:1], head.tables[1:]
         before, after = [_view(t, t.title) for t in first], [_view(t, t.title) for t in rest]
     else:
         about = "First minus second, paired intervals; shaded where the interval leaves out zero."
         before = [_view(t, f"{t.title} (A minus B)", about) for t in result.differences]
         after = [_view(t, f"{t.title} ({n})") for n, m in zip(names, models, strict=True) for t in m.tables]
-    by_key = {t.key: [m.tables[i] for m in models] for i, t in enumerate(models[0].tables)}
+    by_key = {t.key: [m.tables[i] for m in models] for i, t in enumerate(head.tables)}
     return render(
         "report.html",
         result.task.title,

@@ -69,7 +69,10 @@ def build(
         spread = np.std([run.point for run in each], axis=0, ddof=1) if len(each) > 1 else np.full(len(point), np.nan)
         table[row] = {
             column.name: Cell(
-                *(float(v[i]) for v in (point, low, high, spread)),
+                float(point[i]),
+                float(low[i]),
+                float(high[i]),
+                float(spread[i]),
                 None if each is base else (float(gap[i]), float(below[i]), float(above[i])),
             )
             for i, column in enumerate(columns)
