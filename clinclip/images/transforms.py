@@ -1,23 +1,19 @@
 """Augmentation, seeded per sample. The one module that imports albumentations.
 
 Albumentations keeps random state inside its pipeline: copied into every DataLoader worker it makes all workers draw the
-same augmentations, and repeats them every epoch; one seed given to a pipeline also gives all its transforms the same
-stream, so that the crop and the contrast of a sample move together. Here the state is set anew for every sample and
-every transform from a key such as (seed, epoch, sample): the same key gives the same picture on any worker, rank or
-resumed run, and different keys are independent.
+same augmentations, and repeats them every epoch; a seed given to a pipeline also gives all its transforms the same
+stream, so that the crop and the contrast of a sample move together. Here every sample gives the pipeline a fresh pair
+of generators, made from a key such as (seed, epoch, sample): the same key gives the same picture on any worker, rank or
+resumed run, different keys are independent, and the transforms of one sample draw from it one after the other.
 
 There is no horizontal flip: it would put the heart on the right and turn "left pleural effusion" into a wrong report.
-
-A transform's ``__call__`` spends most of its time on masks, boxes and replays that are not there. Here its public steps
-(should_apply, get_params, get_params_dependent_on_data, apply) are called alone; tests hold the pictures to be those of
-``__call__``, bit for bit.
 """
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import cv2
@@ -29,11 +25,11 @@ from clinclip.errors import ConfigError
 from clinclip.images.preprocessing import resize_square
 
 if TYPE_CHECKING:
+    from albumentations import Compose
+
     from clinclip.images.cache import ImageCache
 
 Augment = Literal["full", "crop", "none"]
-#: (albumentations transform, image) -> the parameters of its ``apply``.
-Draw = Callable[[Any, NDArray[np.uint8]], dict[str, Any]]
 
 
 class ImageTransform:
@@ -84,7 +80,7 @@ class ImageTransform:
         self.size, self.train, self.augment = size, train, augment
         self.scale, self.ratio, self.rotation = tuple(scale), tuple(ratio), rotation
         self.clahe, self.clahe_clip, self.brightness, self.contrast = clahe, clahe_clip, brightness, contrast
-        self._pipeline: list[tuple[Any, Draw]] | None = None
+        self._pipeline: Compose | None = None
 
     def __call__(self, image: NDArray[np.uint8], key: tuple[int, ...] = ()) -> NDArray[np.uint8]:
         """Transform one image.
@@ -101,7 +97,7 @@ class ImageTransform:
             return np.ascontiguousarray(image[top[0] : top[0] + self.size, left[0] : left[0] + self.size])
         if not self.train or self.augment == "none":
             return resize_square(image, self.size)
-        return self._augmented(image, self._seeds([key or (0,)])[0])
+        return self._augmented(image, keyed_words([key or (0,)], 3)[0])
 
     def from_cache(
         self, cache: ImageCache, indices: Sequence[int] | NDArray[np.integer], keys: Sequence[Sequence[int]] | NDArray
@@ -127,8 +123,8 @@ class ImageTransform:
             for i, index in enumerate(indices):
                 out[i] = resize_square(cache[int(index)], self.size)
             return out
-        for i, (index, seeds) in enumerate(zip(indices, self._seeds(keys), strict=True)):
-            out[i] = self._augmented(cache[int(index)], seeds)
+        for i, (index, words) in enumerate(zip(indices, keyed_words(keys, 3), strict=True)):
+            out[i] = self._augmented(cache[int(index)], words)
         return out
 
     def __getstate__(self) -> dict[str, Any]:
@@ -150,20 +146,13 @@ class ImageTransform:
         corners = (words * (free + 1)) >> 31
         return corners[:, 0], corners[:, 1]
 
-    def _seeds(self, keys: Sequence[Sequence[int]] | NDArray) -> list[list[int]]:
-        """A 32-bit seed for each transform of the pipeline, for each key."""
+    def _augmented(self, image: NDArray[np.uint8], words: NDArray[np.uint64]) -> NDArray[np.uint8]:
+        """Augment one image with generators of its own, made from three random words."""
         if self._pipeline is None:
             self._pipeline = self._build()
-        return (keyed_words(keys, len(self._pipeline)) >> np.uint64(32)).tolist()
-
-    def _augmented(self, image: NDArray[np.uint8], seeds: Sequence[int]) -> NDArray[np.uint8]:
-        assert self._pipeline is not None
-        image = np.ascontiguousarray(self._bordered(image))
-        for (transform, draw), seed in zip(self._pipeline, seeds, strict=True):
-            transform.py_random.seed(seed)
-            if transform.should_apply():
-                image = np.ascontiguousarray(transform.apply(image, **draw(transform, image)))
-        return image
+        generator = np.random.Generator(np.random.Philox(key=words[:2]))
+        self._pipeline.set_random_state(generator, random.Random(int(words[2])))
+        return self._pipeline(image=np.ascontiguousarray(self._bordered(image)))["image"]
 
     def _bordered(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Room around the image for crops of more than its area, which albumentations does not know."""
@@ -173,55 +162,27 @@ class ImageTransform:
         rows, columns = round(image.shape[0] * grow), round(image.shape[1] * grow)
         return cv2.copyMakeBorder(image, rows, rows, columns, columns, cv2.BORDER_CONSTANT, value=[0])  # type: ignore[return-value]
 
-    def _build(self) -> list[tuple[Any, Draw]]:
+    def _build(self) -> Compose:
         os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it asks the network for a newer version on import otherwise
         import albumentations as A
 
         most = max(1.0, self.scale[1])
-        transforms: list[tuple[Any, Draw]] = []
+        transforms: list[A.BasicTransform | A.BaseCompose] = []
         if self.rotation:
             turn = (-self.rotation, self.rotation)
-            rotation = A.Affine(rotate=turn, scale=1.0, interpolation=cv2.INTER_LINEAR, fill=0, p=1.0)
-            transforms.append((rotation, _draw_rotation))
-        crop = A.RandomResizedCrop(
-            size=(self.size, self.size),
-            scale=(self.scale[0] / most, self.scale[1] / most),
-            ratio=(self.ratio[0], self.ratio[1]),
-            interpolation=cv2.INTER_LINEAR,
-            p=1.0,
+            transforms.append(A.Affine(rotate=turn, scale=1.0, interpolation=cv2.INTER_LINEAR, fill=0, p=1.0))
+        transforms.append(
+            A.RandomResizedCrop(
+                size=(self.size, self.size),
+                scale=(self.scale[0] / most, self.scale[1] / most),
+                ratio=(self.ratio[0], self.ratio[1]),
+                interpolation=cv2.INTER_LINEAR,
+                p=1.0,
+            )
         )
-        transforms.append((crop, _draw))
         if self.clahe:
-            clahe = A.CLAHE(clip_limit=(1.0, self.clahe_clip), tile_grid_size=(8, 8), p=self.clahe)
-            transforms.append((clahe, _draw))
+            transforms.append(A.CLAHE(clip_limit=(1.0, self.clahe_clip), tile_grid_size=(8, 8), p=self.clahe))
         if self.brightness or self.contrast:
             bright, contrast = (-self.brightness, self.brightness), (-self.contrast, self.contrast)
-            levels = A.RandomBrightnessContrast(brightness_limit=bright, contrast_limit=contrast, p=1.0)
-            transforms.append((levels, _draw))
-        for transform, _ in transforms:
-            # None of them draws from the NumPy generator; one that did would fail here instead of escaping the key.
-            transform.set_random_state(None, random.Random())
-        return transforms
-
-
-def _draw(transform: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
-    """The parameters that a transform draws for this image, as its ``__call__`` would."""
-    data = {"image": image}
-    params = transform.update_transform_params(transform.get_params(), data)
-    return {**params, **transform.get_params_dependent_on_data(params, data)}
-
-
-def _draw_rotation(transform: Any, image: NDArray[np.uint8]) -> dict[str, Any]:
-    """The same for a pure rotation, whose matrix albumentations multiplies from six, twice.
-
-    Before the angle it draws two shifts, two shears and two scales, each from a range of one value.
-    """
-    height, width = image.shape
-    for _ in range(2):
-        transform.py_random.randint(0, 0)
-    for _ in range(4):
-        transform.py_random.random()
-    angle = np.deg2rad(transform.py_random.uniform(*transform.rotate) % 360)
-    cos, sin, x, y = np.cos(angle), np.sin(angle), (width - 1) / 2, (height - 1) / 2
-    matrix = np.array([[cos, sin, x], [-sin, cos, y], [0, 0, 1]]) @ np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1]])
-    return {"matrix": matrix, "output_shape": (height, width)}
+            transforms.append(A.RandomBrightnessContrast(brightness_limit=bright, contrast_limit=contrast, p=1.0))
+        return A.Compose(transforms)
