@@ -47,13 +47,12 @@ def encoded(png: bytes) -> str:
 
 def as_html(result: Result) -> str:
     """The report as one HTML page."""
-    models = result.models
+    models, head = result.models, result.models[0]
     names = [m.name for m in models]
     key: list[tuple[str, str]] = []
     if len(models) > 1:
         names = [f"{letter}: {name}" for letter, name in zip("AB", names, strict=False)]
         key = list(zip(COLOURS, names, strict=False))
-    head = models[0]
     if len(models) == 1:
         first, rest = head.tables[:1], head.tables[1:]
         before, after = [_view(t, t.title) for t in first], [_view(t, t.title) for t in rest]
