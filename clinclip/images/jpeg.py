@@ -27,6 +27,8 @@ _DCT_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 _PROGRESSIVE = frozenset({0xC2, 0xCA})
 #: Every start of frame, with that of JPEG-LS.
 _FRAMES = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}
+#: What Pillow raises at damaged data.
+PILLOW_ERRORS = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
@@ -192,7 +194,7 @@ def exif_orientation(data: bytes, kind: str) -> int:
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=(kind,)) as image:
                 orientation = image.getexif().get(0x0112, 1)
-    except (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error):
+    except PILLOW_ERRORS:
         return 1
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 

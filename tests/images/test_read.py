@@ -198,7 +198,7 @@ def test_unknown_arguments_are_refused(tmp_path):
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
         (b"hello world, this is a text", "none of JPEG, PNG, DICOM"),
         (b"\xff\xd8\xff\xe0", "no frame header"),
-        (b"\x89PNG\r\n\x1a\n", "cut-off PNG"),
+        (b"\x89PNG\r\n\x1a\n", "damaged or cut-off PNG"),
     ],
 )
 def test_other_content_is_named(tmp_path, data, reason):
@@ -230,6 +230,27 @@ def test_huge_headers_are_refused_before_allocation(tmp_path):
     jpeg[at + 5 : at + 9] = (30_000).to_bytes(2, "big") * 2
     with pytest.raises(ImageTooLargeError, match="30,000 x 30,000"):
         read(tmp_path, bytes(jpeg))
+
+
+@pytest.mark.parametrize("kind", [b"IDAT", b"PLTE"])
+def test_a_png_with_a_wrong_checksum_is_refused(tmp_path, kind):
+    out = io.BytesIO()
+    Image.fromarray(grey8()).convert("P").save(out, "PNG")
+    png = bytearray(out.getvalue())
+    at = png.index(kind)
+    png[at + 4 + int.from_bytes(png[at - 4 : at], "big")] ^= 1
+    with pytest.raises(ImageDecodeError, match=f"checksum in b'{kind.decode()}'"):
+        read(tmp_path, bytes(png))
+
+
+@pytest.mark.parametrize("lost", [b"IHDR", b"IDAT", b"IEND"])
+def test_a_png_without_a_needed_chunk_is_refused(tmp_path, lost):
+    png = png_bytes(grey8())
+    while lost in png:
+        at = png.index(lost) - 4
+        png = png[:at] + png[at + 12 + int.from_bytes(png[at : at + 4], "big") :]
+    with pytest.raises(ImageDecodeError, match="no picture data" if lost == b"IDAT" else "damaged or cut-off PNG"):
+        read(tmp_path, png)
 
 
 def test_progressive_bomb_is_refused(tmp_path):
