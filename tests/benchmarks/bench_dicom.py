@@ -1,4 +1,4 @@
-"""Goal 8: reading full-size DICOM files to 512 pixels, against the published MIMIC-CXR-JPG recipe run by pydicom.
+"""Reading full-size DICOM files to 512 pixels, against the published MIMIC-CXR-JPG recipe run by pydicom.
 
 One 2544 x 3056 12-bit file (15.5 MB uncompressed), one thread. CPU time includes that of our helper process. The recipe
 is measured with the reduction to 512 pixels that both sides end with, with and without its equalisation.

@@ -1,4 +1,4 @@
-"""Goal 11: bootstrap intervals against a loop over scikit-learn; recall against one product, and against faiss.
+"""Bootstrap intervals against a loop over scikit-learn; recall against one product, and against faiss.
 
 Equality is asserted beside every clock. The loop over scikit-learn runs on some of the resamples, and its time is
 multiplied: every resample costs it the same.

@@ -1,4 +1,4 @@
-"""Goal 7: reading a full-size JPEG to 512 pixels, against Pillow as peers call it and against OpenCV in grey.
+"""Reading a full-size JPEG to 512 pixels, against Pillow as peers call it and against OpenCV in grey.
 
 One 2544 x 3056 grey JPEG of quality 95 and about 1.7 MB (synthetic noise; MIMIC-CXR-JPG averages about 1.5 MB), one
 thread, CPU time. The floor is the entropy decoder, which nothing here can skip: the last row shows how near it is.

@@ -1,4 +1,4 @@
-"""Goal 6: a DataLoader over the image cache, against webdataset and litdata, one process, one core, CPU time.
+"""A DataLoader over the image cache, against webdataset and litdata, one process, one core, CPU time.
 
 All sides deliver every picture of 1,024 once, a random 224-pixel window of a stored 256-pixel grey image, in batches of
 64. What differs is said in each row: the peers read JPEG as their documentation shows (decoded to RGB, a float tensor

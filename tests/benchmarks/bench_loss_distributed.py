@@ -1,4 +1,4 @@
-"""Goal 3: the contrastive loss on two gloo processes against open_clip's ``local_loss=True, gather_with_grad=True``.
+"""The contrastive loss on two gloo processes against open_clip's ``local_loss=True, gather_with_grad=True``.
 
 CPU seconds of a process for value and gradients, one thread, both forms alternating in the same processes, best of
 several; and the bytes that a process sends through collectives. Half of what open_clip multiplies is the transpose of

@@ -1,4 +1,4 @@
-"""Goal 4: the target term of label-vector targets in closed form, against the same term through N x N matrices.
+"""The target term of label-vector targets in closed form, against the same term through N x N matrices.
 
 The term is what soft targets add to a loss: the row sums that normalise them, the value ``sum_ij T_ij s x_i . y_j`` off
 the pairs, and its gradients ``s T Y`` and ``s T' X``. Two kinds of 14-label targets: linear (A = L L') and gated with

@@ -1,4 +1,4 @@
-"""Goal 1: peak memory of soft-target contrastive losses, value and gradients, above what the inputs hold.
+"""Peak memory of soft-target contrastive losses, value and gradients, above what the inputs hold.
 
 High-water mark of the resident set, one subprocess a variant. The values are compared across the subprocesses.
 """

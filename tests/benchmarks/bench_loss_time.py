@@ -1,4 +1,4 @@
-"""Goal 2: soft-target contrastive losses against dense forms and against the floor of their own products.
+"""Soft-target contrastive losses against dense forms and against the floor of their own products.
 
 One thread, process CPU time, forms interleaved. Two kinds of targets: a softmax teacher of rank 128 (open_clip's
 ``DistillClipLoss`` is the dense peer) and the gated text + clinical + graph mixture (a dense distillation form of it).

@@ -1,4 +1,4 @@
-"""Goal 12: ``import clinclip`` and ``clinclip --help`` take at most half a second and never import torch.
+"""``import clinclip`` and ``clinclip --help`` take at most half a second and never import torch.
 
 Process CPU time of fresh interpreters, best of several, the two interleaved with a bare ``python -c pass``. The check
 next to the clock: torch and its kind were not imported, and the help lists every command in a line of its own.

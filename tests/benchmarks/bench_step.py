@@ -1,4 +1,4 @@
-"""Goal 12: a Lightning step of clinclip costs at most 1.03 times a bare loop over the same towers and terms.
+"""A Lightning step of clinclip costs at most 1.03 times a bare loop over the same towers and terms.
 
 One thread, process CPU time, interleaved. Both train the default phantom model (image, text and graph tower; three
 sources of soft labels, negated reports, graph alignment) from the same weights on the same batches. The bare loop is

@@ -1,4 +1,4 @@
-"""Goal 9, first half: cached token batches against tokenizer calls, and padding of a batch whose composition stays.
+"""Cached token batches against tokenizer calls, and padding of a batch whose composition stays.
 
 Reports are synthetic with the lengths of chest X-ray reports (log-normal, mean 79 tokens, 95 % below 167). The peers'
 way is the Hugging Face tokenizer, once a sample in ``__getitem__`` or once a batch in the collate function; ours is
