@@ -18,7 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "phantom": ("clinclip.commands.phantom", "generate phantom studies in a real download's layout"),
     "prepare": ("clinclip.commands.prepare", "turn a download into a manifest and an image cache"),
     "inspect": ("clinclip.commands.inspect", "show what a manifest holds, in the terminal and as HTML"),
-    "evaluate": ("clinclip.commands.evaluate", "zero-shot, retrieval and CXR-Align tables for a checkpoint"),
+    "evaluate": ("clinclip.commands.evaluate", "judge a checkpoint: zero-shot, retrieval, CXR-Align, linear probe"),
     "align": ("clinclip.commands.align", "build a CXR-Align-shaped benchmark from a manifest"),
     "label": ("clinclip.commands.label", "label the reports of a CSV with the 14 CheXpert observations"),
     "explain": ("clinclip.commands.explain", "show mentions, cues and scopes of a sentence in colour"),

@@ -181,11 +181,11 @@ class ClinClipCLI(LightningCLI):
             )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """As LightningCLI; without a logger in the configuration, TensorBoard without its placeholder metric."""
+        """As LightningCLI; the default logger is TensorBoard, a run is the folder ``default_root_dir/version_N``."""
         config: Any = self.config_init[self.subcommand] if self.subcommand else self.config_init
         if config.trainer.logger in (None, True) and not config.trainer.fast_dev_run:
             kwargs["logger"] = TensorBoardLogger(
-                config.trainer.default_root_dir or DEFAULT_ROOT, default_hp_metric=False
+                config.trainer.default_root_dir or DEFAULT_ROOT, name="", default_hp_metric=False
             )
         return super().instantiate_trainer(**kwargs)
 

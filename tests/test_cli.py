@@ -336,3 +336,10 @@ def test_notebooks_build_without_running(config) -> None:
     assert cli.model.model.image_encoder.image_size == 32
     # plain values only: a checkpoint of this run loads without pickle
     assert yaml.safe_dump(dict(cli.model.hparams))
+
+
+def test_a_run_is_one_folder_below_the_root_folder(config, tmp_path) -> None:
+    settings = yaml.safe_load(config.read_text())
+    settings["trainer"] |= {"logger": None, "default_root_dir": str(tmp_path / "runs")}
+    (tmp_path / "runs" / "version_0").mkdir(parents=True)
+    assert build(settings, run=False).trainer.log_dir == str(tmp_path / "runs" / "version_1")

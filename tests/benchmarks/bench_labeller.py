@@ -1,4 +1,4 @@
-"""The complete labeller against the loops it replaces: CheXpert's mention stage alone, and negspacy (goal 10).
+"""The complete labeller against the loops it replaces: CheXpert's mention stage alone, and negspacy.
 
 The corpus is phantom reports in MIMIC-CXR's form. The CheXpert rendition is the loop structure of its labeler's first
 stage, written anew: for each sentence, for each observation, for each of its phrases, ``re.finditer``, with 148 phrases
