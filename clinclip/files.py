@@ -75,6 +75,8 @@ def replacing(path: Path, *, sync: bool = False) -> Iterator[Path]:
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
+    except OutputError:
+        raise  # of a block within this one, which has named its file
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:

@@ -27,7 +27,7 @@ from clinclip.data.sampler import EvalSampler, TrainSampler
 from clinclip.data.spec import DataSpec, Provenance
 from clinclip.distributed import rank, world_size
 from clinclip.errors import CheckpointError, ConfigError, ManifestError
-from clinclip.files import compact_json, write_atomically
+from clinclip.files import compact_json, write_text
 from clinclip.images import ImageTransform, Preprocessing
 from clinclip.images.preprocessing import View as ImageView
 from clinclip.text.editing import EditKind
@@ -294,7 +294,7 @@ class CXRDataModule(pl.LightningDataModule):
         built = Tokenizer.train(sorted(everything), vocab_size=self.options.vocab_size)
         if self.options.cache_tokens:
             try:
-                write_atomically(path, lambda p: p.write_text(built.to_json(), encoding="utf-8"))
+                write_text(path, built.to_json())
             except OSError as error:
                 _LOG.info("the tokenizer is not kept in %s: %s", path.parent, error.strerror or error)
         return built

@@ -7,11 +7,9 @@ record; class paths inside the file are ignored.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pickle
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,9 +19,10 @@ from torch import Tensor
 
 import clinclip
 from clinclip.data.spec import DataSpec
-from clinclip.errors import CheckpointError, ConfigError
+from clinclip.errors import CheckpointError, ConfigError, OutputError
 from clinclip.export.inference import pick_device
 from clinclip.export.model import Model
+from clinclip.files import replacing, sha256_file
 from clinclip.images import Preprocessing
 from clinclip.models.dual_encoder import DualEncoder, own_towers
 from clinclip.text.tokens import Tokenizer
@@ -81,7 +80,7 @@ def load(path: str | os.PathLike[str], device: str = "auto", model: Architecture
     content = read_checkpoint(path)
     prefix = "model."
     weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
-    return _assemble(content[RECORD], weights, str(path), sha256_of(path), device, model)
+    return _assemble(content[RECORD], weights, str(path), sha256_file(path), device, model)
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -122,11 +121,14 @@ def save_model(loaded: Model, folder: str | os.PathLike[str], with_patients: boo
         folder: created if needed.
         with_patients: also write the hashed training patients, for exposure checks. Off by default: ids of public data
             sets are short numbers, and their hashes can be searched.
+
+    Raises:
+        OutputError: a file cannot be written; names it.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     patients = loaded.provenance.get("patients")
     record = {
         "format": FORMAT,
@@ -137,14 +139,19 @@ def save_model(loaded: Model, folder: str | os.PathLike[str], with_patients: boo
             "patients": patients.tolist() if with_patients and patients is not None else None,
         },
     }
-    weights = {k: v.contiguous().clone() for k, v in loaded.towers.state_dict().items()}
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
-        save_file(weights, Path(temporary) / WEIGHTS_FILE, metadata={"format": "pt"})
-        (Path(temporary) / TOKENIZER_FILE).write_text(loaded.tokenizer.to_json(), encoding="utf-8")
-        (Path(temporary) / CONFIG_FILE).write_text(json.dumps(record, indent=1), encoding="utf-8")
-        # the configuration last: a folder with it is complete
-        for name in (WEIGHTS_FILE, TOKENIZER_FILE, CONFIG_FILE):
-            os.replace(Path(temporary) / name, folder / name)
+    tensors = {k: v.contiguous().clone() for k, v in loaded.towers.state_dict().items()}
+    # left in reverse: the configuration gets its name last, so that a folder with it is complete
+    with (
+        replacing(folder / CONFIG_FILE) as config,
+        replacing(folder / TOKENIZER_FILE) as tokenizer,
+        replacing(folder / WEIGHTS_FILE) as weights,
+    ):
+        try:
+            save_file(tensors, weights, metadata={"format": "pt"})
+        except SafetensorError as error:
+            raise OutputError(f"cannot write {folder / WEIGHTS_FILE}: {error}") from error
+        tokenizer.write_text(loaded.tokenizer.to_json(), encoding="utf-8")
+        config.write_text(json.dumps(record, indent=1), encoding="utf-8")
     return folder
 
 
@@ -169,7 +176,7 @@ def _load_folder(folder: Path, device: str, model: Architecture | None) -> Model
     patients = (record.get("train") or {}).get("patients")
     if patients is not None:
         record["train"]["patients"] = torch.tensor(patients, dtype=torch.int64)
-    return _assemble(record, weights, str(folder), sha256_of(folder / WEIGHTS_FILE), device, model)
+    return _assemble(record, weights, str(folder), sha256_file(folder / WEIGHTS_FILE), device, model)
 
 
 def _assemble(
@@ -263,12 +270,3 @@ def _folder_seems(folder: Path) -> str:
         return "; it seems to be a Hugging Face model, or an unfinished export"
     found = sorted(str(p.relative_to(folder)) for p in folder.glob("**/*.ckpt"))[:5]
     return f"; it holds checkpoints, give one of them: {', '.join(found)}" if found else ""
-
-
-def sha256_of(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file's content."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

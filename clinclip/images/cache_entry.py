@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clinclip.errors import ConfigError, DataError, ImageMissingError
+from clinclip.files import sha256_file
 from clinclip.images.grey import Target, equalize, luma, minmax_to_8bit, reduce_area, reduce_area_fast
 from clinclip.images.read import Loaded, Mode, Window, load
 
@@ -235,8 +236,7 @@ def source_facts(path: str | PathLike[str], digest: bool = False) -> dict[str, A
         status = Path(path).stat()
         facts: dict[str, Any] = {"source_bytes": status.st_size, "source_mtime_ns": status.st_mtime_ns}
         if digest:
-            with Path(path).open("rb") as file:
-                facts["source_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+            facts["source_sha256"] = sha256_file(Path(path))
     except OSError as error:
         raise ImageMissingError(path, f"it cannot be read: {error.strerror}") from error
     return facts

@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from clinclip.data.spec import DataSpec, Provenance
-from clinclip.errors import CheckpointError
-from clinclip.export.checkpoint import RECORD, load, save_model, sha256_of, training_record
+from clinclip.errors import CheckpointError, OutputError
+from clinclip.export.checkpoint import RECORD, load, save_model, training_record
 from clinclip.export.model import Model
+from clinclip.files import sha256_file
 from clinclip.images import Preprocessing
 from clinclip.models import DualEncoder, ImageEncoder, TextEncoder
 from clinclip.testing import random_batch, tiny_model
@@ -55,7 +56,7 @@ def test_a_loaded_model_computes_the_same(tmp_path) -> None:
     assert not any(p.requires_grad for p in loaded.towers.parameters())
     assert loaded.tokenizer.hash == TOKENIZER.hash
     assert loaded.preprocessing == PREPROCESSING
-    assert loaded.sha256 == sha256_of(path)
+    assert loaded.sha256 == sha256_file(path)
     assert loaded.provenance["patients"].tolist() == [5, -7]
     assert loaded.provenance["datasets"] == ["toy"]
 
@@ -245,3 +246,17 @@ def test_an_interrupted_export_leaves_no_half_folder(tmp_path, monkeypatch) -> N
     with pytest.raises(KeyboardInterrupt):
         save_model(broken, tmp_path / "export")
     assert os.listdir(tmp_path / "export") == []
+    before = {p.name: p.read_bytes() for p in save_model(loaded, tmp_path / "export").iterdir()}
+    with pytest.raises(KeyboardInterrupt):
+        save_model(broken, tmp_path / "export")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "export").iterdir()} == before
+
+
+def test_an_export_that_cannot_be_written_is_named(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot write .*file/config\.json"):
+        save_model(load(checkpoint(tmp_path / "a.ckpt")), tmp_path / "file")
+    (tmp_path / "export" / "model.safetensors").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"^cannot write \S*model\.safetensors: Is a directory$"):
+        save_model(load(checkpoint(tmp_path / "a.ckpt")), tmp_path / "export")
+    assert os.listdir(tmp_path / "export") == ["model.safetensors"]
