@@ -28,7 +28,7 @@ import clinclip.models
 import clinclip.training.callbacks
 import clinclip.training.optim
 from clinclip.data.datamodule import CXRDataModule
-from clinclip.errors import ConfigError
+from clinclip.errors import ClinClipError, ConfigError
 from clinclip.training.module import ClinClipModule
 from clinclip.training.resume import NEWEST, newest
 from clinclip.training.resume import options as options_of
@@ -179,6 +179,18 @@ class ClinClipCLI(LightningCLI):
                 f"data.image_size={size}, but the image encoder is built for {init['image_size']}; leave "
                 f"{IMAGE_ENCODER.replace('init_args.', '')}.image_size out"
             )
+
+    def instantiate_classes(self) -> None:
+        """As LightningCLI; what our own classes say is wrong arrives as they said it, not among the parser's types."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, ClinClipError):
+                cause = cause.__cause__
+            if cause is None:
+                raise
+            raise cause from cause.__cause__
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """As LightningCLI; the default logger is TensorBoard, a run is the folder ``default_root_dir/version_N``."""

@@ -14,8 +14,8 @@ import torch
 import yaml
 
 import clinclip
+from clinclip.__main__ import main as command
 from clinclip.cli import build, main
-from clinclip.errors import ConfigError
 from clinclip.models import DualEncoder
 from clinclip.testing import tiny_manifest
 from clinclip.training.validation import SplitMetrics
@@ -267,12 +267,15 @@ def test_mimic_rows_are_ready_for_a_cluster(capsys) -> None:
     assert config["trainer"]["sync_batchnorm"] is True
 
 
-def test_offline_a_missing_model_is_explained(manifest, tmp_path, monkeypatch) -> None:
+def test_offline_a_missing_model_is_explained(manifest, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # as on a compute node
     options = [o for o in TINY if "text_encoder.name" not in o]
-    with pytest.raises(ConfigError, match=r"Bio_ClinicalBERT.*HF_HOME"):
-        main(["fit", *configuration("mimic", "baseline"), f"--data.manifests=[{manifest}]", *options])
+    assert command(["fit", *configuration("mimic", "baseline"), f"--data.manifests=[{manifest}]", *options]) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("INFO: ")]
+    assert line.startswith("clinclip fit: text_encoder.name='emilyalsentzer/Bio_ClinicalBERT' cannot be loaded: ")
+    assert "a local folder with config.json and weights" in line and "HF_HOME" in line
+    assert "Subtypes" not in line and "Namespace" not in line
 
 
 def _flat(value: Any, prefix: str = "") -> set[tuple[str, str]]:
