@@ -157,7 +157,7 @@ class Shard:
         """As :meth:`gather`; the backward pass sums what all processes send back to this process's rows.
 
         The backward pass is a collective, so every process takes part in it, also one whose ``tensor`` does not
-        require a gradient (no report of its batch could be negated, so nothing was encoded).
+        require a gradient (no report of its batch has twins, so nothing was encoded).
         """
         if self.world == 1:
             return tensor

@@ -50,7 +50,7 @@ FORBIDDEN = {
     "text/reading": {"clinclip.text.editing"},
     "losses": {"pandas", "transformers", "timm", "lightning"},
     "losses/engine": {"clinclip", "numpy", "pandas"},
-    "phantom": {"clinclip.text"},
+    "phantom": {"clinclip.text", "clinclip.graph"},
     "data": {"clinclip.prepare"},
     "evaluation": {"lightning", "clinclip.training"},
     "types.py": {"pandas"},

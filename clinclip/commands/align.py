@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from clinclip.draws import Draws
 
-#: Views that show the chest from the side; CXR-Align's images are frontal.
-LATERAL = frozenset({"LATERAL", "LL", "RL", "XTABLE LATERAL", "SWIMMERS"})
-
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
@@ -46,6 +43,7 @@ def main(argv: list[str]) -> int:
     from tqdm import tqdm
 
     from clinclip.data.manifest import Manifest
+    from clinclip.data.views import LATERAL
     from clinclip.draws import Draws
     from clinclip.errors import ConfigError, DataError
     from clinclip.files import write_text
@@ -60,6 +58,7 @@ def main(argv: list[str]) -> int:
         raise DataError(f"{args.manifest}: split {args.split!r} is empty; choose another with --split")
     dropped: Counter[str] = Counter()
     if not args.lateral:
+        # CXR-Align's images are frontal
         frontal = ~frame["view"].str.upper().isin(LATERAL)
         dropped["lateral image"] = int((~frontal).sum())
         frame = frame[frontal]

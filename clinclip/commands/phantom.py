@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
         print(describe_knobs())
         return 0
     if args.command == "sheet":
-        from clinclip.phantom.figures import contact_sheet
+        from clinclip.phantom.contact_sheet import contact_sheet
 
         path = contact_sheet(args.root, args.out, args.rows, args.columns, args.tile, not args.no_boxes)
         print(f"contact sheet in {path} ({path.stat().st_size / 1024:.0f} KiB)")

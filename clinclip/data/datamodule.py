@@ -17,7 +17,7 @@ from clinclip.data import plan as plans
 from clinclip.data.dataset import StudyDataset, View
 from clinclip.data.frozen import read_frozen_text
 from clinclip.data.labels import label_source
-from clinclip.data.leakage import check_exposure
+from clinclip.data.leakage import check_shared_patients
 from clinclip.data.loader import ResumableLoader
 from clinclip.data.manifest import Manifest
 from clinclip.data.options import DataOptions
@@ -192,7 +192,7 @@ class CXRDataModule(pl.LightningDataModule):
         roles = ("predict",) if stage == "predict" else splits
         if all(role in self._datasets for role in roles):
             return
-        check_exposure(self.manifests)
+        check_shared_patients(self.manifests)
         named = f"data.manifests={list(self.options.manifests)}"
         if stage == "fit":
             self._refuse_without_text()

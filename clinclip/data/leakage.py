@@ -15,7 +15,7 @@ from clinclip.data.splits import SPLITS
 from clinclip.errors import LeakageError
 
 
-def check_exposure(manifests: Sequence[Manifest]) -> None:
+def check_shared_patients(manifests: Sequence[Manifest]) -> None:
     """Refuse manifests that train on a patient of one and evaluate on the same patient of another.
 
     Raises:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from clinclip.errors import ConfigError
 
+#: views that show the chest from the side, as the publishers spell them
+LATERAL = frozenset({"LATERAL", "LL", "XTABLE LATERAL", "RL", "L", "SWIMMERS"})
+
 #: view policies: name -> the views it keeps, as the publishers spell them (None keeps all)
 VIEW_POLICIES: dict[str, frozenset[str] | None] = {
     "all": None,
@@ -15,7 +18,7 @@ VIEW_POLICIES: dict[str, frozenset[str] | None] = {
         # CheXpert's frontal images whose AP/PA column says LL or RL
         | {"FRONTAL LL", "FRONTAL RL"}
     ),
-    "lateral": frozenset({"LATERAL", "LL", "XTABLE LATERAL", "RL", "L"}),
+    "lateral": LATERAL,
 }
 
 

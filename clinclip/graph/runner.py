@@ -15,7 +15,6 @@ from clinclip.errors import ClinClipError, ConfigError
 from clinclip.graph.builder import build_graph
 from clinclip.graph.radgraph import to_record
 
-BACKENDS: tuple[str, ...] = ("rules", "radgraph")
 MODELS: tuple[str, ...] = ("radgraph", "radgraph-xl", "modern-radgraph-xl")
 _WORKER = Path(__file__).with_name("radgraph_worker.py")
 _HELP = (

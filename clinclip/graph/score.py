@@ -123,7 +123,7 @@ def match_spans(gold: Sequence[Entity], predicted: Sequence[Entity], strategy: s
 
 
 def match_tokens(text: str, gold: Sequence[Entity], predicted: Sequence[Entity], label: str) -> Counts:
-    """Word tokens that carry ``label`` in gold and prediction. Tokens are RadGraph's (:func:`tokens.tokenize`)."""
+    """Word tokens that carry ``label`` in gold and prediction, cut by :func:`clinclip.graph.tokens.tokenize`."""
     spans = tokenize(text)
     starts, ends = [s for s, _ in spans], [e for _, e in spans]
 

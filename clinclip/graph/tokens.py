@@ -23,7 +23,7 @@ def tokenize(text: str) -> list[Span]:
     return [match.span() for match in _TOKEN.finditer(text)]
 
 
-def fold(text: str) -> str:
+def lower_in_place(text: str) -> str:
     """Lower-case without changing the length (some characters grow when lower-cased, which would shift the spans)."""
     lowered = text.lower()
     if len(lowered) == len(text):
@@ -41,11 +41,11 @@ def align_tokens(tokens: Sequence[str], text: str) -> list[Span | None]:
     Returns:
         A span for each token, or None where it does not occur within :data:`LOOK_AHEAD` characters.
     """
-    folded = fold(text)
+    folded = lower_in_place(text)
     spans: list[Span | None] = []
     cursor = 0
     for token in tokens:
-        word = fold(token)
+        word = lower_in_place(token)
         at = folded.find(word, cursor, cursor + LOOK_AHEAD + len(word)) if word else -1
         if at < 0:
             spans.append(None)

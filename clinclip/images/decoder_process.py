@@ -181,11 +181,6 @@ def mark_inside() -> None:
     _inside = True
 
 
-def is_inside() -> bool:
-    """Whether this process is a helper."""
-    return _inside
-
-
 _granted = 0.0
 
 

@@ -15,7 +15,7 @@ from clinclip.types import Batch, Embeddings, LossOutput
 
 
 class CyclicConsistency(LossTerm):
-    """Squared gaps between similarities that should agree, to be added to a :class:`Contrastive` term.
+    """Squared gaps between similarities that should agree, to be added to a :class:`clinclip.losses.Contrastive` term.
 
     ``in_modal (1/B) sum_ij (v_i.v_j - t_i.t_j)^2 + cross_modal (1/B) sum_ij (v_i.t_j - v_j.t_i)^2`` with cosines, over
     the global batch. No targets, no directions; rows are gathered from all processes. Computed in strips of rows, but

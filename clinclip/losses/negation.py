@@ -16,7 +16,7 @@ from clinclip.types import Batch, Embeddings, LossOutput
 
 
 class NegationHardNegatives(LossTerm):
-    """Each image must prefer its report to the twins of that report: by default its negations.
+    """Each image must prefer its report to the twins that ``data.edits`` chose of it: by default its negations.
 
     ``- mean_i log( exp(s v_i.t_i) / (exp(s v_i.t_i) + sum_k exp(s v_i.u_ik + margin)) )`` over the studies of the
     global batch that have at least one twin; 0 if there are none. One direction (image -> text); targets are
@@ -26,7 +26,7 @@ class NegationHardNegatives(LossTerm):
         - ``embeddings.image``, ``embeddings.text``, ``embeddings.twins``, ``batch.twins.valid``.
 
     Requirements:
-        1. ``data.twins >= 1``; ``data.edits`` chooses which twins these are.
+        1. ``data.twins >= 1``.
 
     Logs:
         - ``usable_twins`` (studies of the global batch) and ``scale``; of this process's rows

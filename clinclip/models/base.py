@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor, nn
 
@@ -39,9 +39,15 @@ class Tower(nn.Module, ABC):
 
     Attributes:
         width: length F of its feature vectors, before the projection.
+        frozen: it stays in evaluation mode (a tower that sets this takes no gradients either).
     """
 
     width: int
+    frozen: bool = False
+
+    def train(self, mode: bool = True) -> Self:
+        """As ``nn.Module.train``; a frozen tower stays in evaluation mode."""
+        return super().train(mode and not self.frozen)
 
     def spec(self) -> dict[str, Any]:
         """Names and numbers that rebuild the architecture; of a class that is not clinclip's, its name alone."""

@@ -75,10 +75,6 @@ class TextEncoder(TextTower):
         # a pretrained model arrives in evaluation mode, and would be trained without its dropout
         self.train()
 
-    def train(self, mode: bool = True) -> TextEncoder:
-        """As ``nn.Module.train``; a frozen tower stays in evaluation mode."""
-        return super().train(mode and not self.frozen)
-
     @property
     def max_positions(self) -> int | None:
         """Longest text in tokens that the tower can encode, or None without a limit."""

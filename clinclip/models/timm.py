@@ -67,10 +67,6 @@ class ImageEncoder(ImageTower):
         if frozen:
             self.requires_grad_(False).eval()
 
-    def train(self, mode: bool = True) -> ImageEncoder:
-        """As ``nn.Module.train``; a frozen tower stays in evaluation mode."""
-        return super().train(mode and not self.frozen)
-
     def normalise(self, image: Tensor) -> Tensor:
         """uint8 (B, 1, H, W) -> float (B, C, H, W) with the tower's mean and standard deviation."""
         if image.ndim != 4 or image.shape[1] != 1:

@@ -38,9 +38,9 @@ from clinclip.findings import NOT_MENTIONED
 from clinclip.images import CacheOptions, build_cache
 from clinclip.images.cache_entry import Fit, Tier
 from clinclip.images.read import Mode, Window
+from clinclip.prepare.annotate import AnnotateOptions, annotate
 from clinclip.prepare.drops import DropReport
 from clinclip.prepare.readers.source import Source
-from clinclip.prepare.reading import AnnotateOptions, annotate
 from clinclip.text.editing import EDITS
 from clinclip.text.twins import count_kinds
 from clinclip.workers import available_cores

@@ -11,7 +11,7 @@ from clinclip.draws import Draws
 from clinclip.findings import FINDINGS, LabelState, column_name
 from clinclip.graph.batch import graph_to_column
 from clinclip.graph.builder import build_graph
-from clinclip.prepare.reading import AnnotateOptions
+from clinclip.prepare.annotate import AnnotateOptions
 from clinclip.text.editing import EDITS
 from clinclip.text.editing.base import EXCLUDED, ReportEdit
 from clinclip.text.editing.subject import Subject

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from clinclip.data.datamodule import CXRDataModule
 from clinclip.data.ids import canonical_id
-from clinclip.data.leakage import check_exposure, cross_set_duplicates, find_duplicates
+from clinclip.data.leakage import check_shared_patients, cross_set_duplicates, find_duplicates
 from clinclip.data.manifest import Manifest, save, typed, validate
 from clinclip.data.splits import SPLITS, assert_disjoint, assign_splits, connected_groups
 from clinclip.errors import ConfigError, LeakageError, ManifestError
@@ -73,11 +73,11 @@ def test_overlap_across_manifests(tmp_path: Path) -> None:
     frame = rows("nih", 0, ("str", "float"))
     moved = frame.assign(split=frame["split"].map({"train": "test", "test": "train"}))
     second = written(tmp_path / "b", moved)
-    check_exposure([first, written(tmp_path / "c", frame)])
+    check_shared_patients([first, written(tmp_path / "c", frame)])
     with pytest.raises(LeakageError, match="200 patients are in the train split of"):
-        check_exposure([first, second])
+        check_shared_patients([first, second])
     # other data sets may use the same numbers
-    check_exposure([first, written(tmp_path / "d", moved.assign(dataset="other"))])
+    check_shared_patients([first, written(tmp_path / "d", moved.assign(dataset="other"))])
 
 
 def test_duplicates_across_sets_are_reported(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from clinclip.__main__ import main
 from clinclip.errors import ConfigError, DataError
-from clinclip.phantom.figures import contact_sheet
+from clinclip.phantom.contact_sheet import contact_sheet
 
 
 def test_mimic_then_sheet(tmp_path, capsys):

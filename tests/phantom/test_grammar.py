@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import ast
 import random
-from pathlib import Path
 
 import pytest
 
-import clinclip.phantom as package
 from clinclip.phantom.catalog import KINDS
 from clinclip.phantom.grammar import Draft, Scope, parse
 from clinclip.phantom.mention import Detail, denied_scope, finding_scope
@@ -14,7 +11,6 @@ from clinclip.phantom.wording import devices, normal, phrases, specific, stateme
 from clinclip.phantom.wording.headers import HEADER_NONTERMINALS, INDICATION
 from clinclip.phantom.world import Finding
 
-HOME = Path(package.__file__).parent
 WORDS = {**statements.NONTERMINALS, **HEADER_NONTERMINALS}
 
 
@@ -26,14 +22,6 @@ def effusion(**changes) -> Finding:
     return Finding(
         **{"uid": 1, "kind": "effusion", "side": "left", "zone": "base", "extent": 0.3, "contrast": 1.0} | changes
     )
-
-
-def test_the_phantom_shares_no_words_with_the_reader():
-    for path in HOME.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not any(n.startswith("clinclip.text") or n.startswith("clinclip.graph") for n in names), path
 
 
 @pytest.mark.parametrize("source", ["(a|b", "a)b", "[word]", "[word:Q]", "{slot", "x|y"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clinclip.findings import FINDINGS, LabelState, column_name
 from clinclip.graph.batch import graph_from_column
-from clinclip.prepare.reading import AnnotateOptions
+from clinclip.prepare.annotate import AnnotateOptions
 from clinclip.prepare.study import NEGATION_FAILED, NO_FINDINGS, NO_GRAPH, NOT_NEGATABLE, annotate_report
 from clinclip.text import label_report
 from clinclip.text.twins import Twin, twins_from_column
