@@ -67,6 +67,11 @@ class DecoderProcess:
         self._errors: IO[bytes] | None = None
         self._lock = threading.Lock()
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process that runs or has just died; None before the first call and after `close`."""
+        return None if self._process is None else self._process.pid
+
     def call(self, header: dict[str, Any], payload: bytes | memoryview = b"") -> tuple[dict[str, Any], bytes]:
         """Send a request and wait for its answer.
 

@@ -88,8 +88,7 @@ def test_a_large_radiograph_may_take_ten_times_what_it_takes():
 
 def test_a_crash_names_the_signal(helper, slow_frame):
     decoded(helper, slow_frame)
-    pid = helper._process.pid
-    threading.Timer(0.05, os.kill, (pid, signal.SIGSEGV)).start()
+    threading.Timer(0.05, os.kill, (helper.pid, signal.SIGSEGV)).start()
 
     def call_often() -> None:
         for _ in range(50):
@@ -101,10 +100,15 @@ def test_a_crash_names_the_signal(helper, slow_frame):
 
 
 def test_a_death_between_calls_goes_unnoticed(helper, slow_frame):
+    assert helper.pid is None
     decoded(helper, slow_frame)
-    helper._process.kill()
-    helper._process.wait()
+    first = helper.pid
+    os.kill(first, signal.SIGKILL)
+    os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)  # until it is dead; it is the helper's to bury
     assert np.array_equal(decoded(helper, slow_frame), slow_frame[2])
+    assert helper.pid not in (None, first)
+    helper.close()
+    assert helper.pid is None
 
 
 def test_too_much_memory_is_an_error_not_a_death(helper):
@@ -139,7 +143,7 @@ def test_threads_share_one_helper_and_a_fork_gets_its_own(tmp_path):
     path = tmp_path / "a.dcm"
     write_phantom_dicom(path, radiograph(), transfer_syntax=codecs.JPEG_2000_LOSSLESS)
     expected = read_image(path)
-    mine = shared_decoder()._process.pid
+    mine = shared_decoder().pid
     results = []
     threads = [threading.Thread(target=lambda: results.append(read_image(path))) for _ in range(8)]
     for thread in threads:
@@ -148,10 +152,10 @@ def test_threads_share_one_helper_and_a_fork_gets_its_own(tmp_path):
         thread.join()
     assert len(results) == 8
     assert all(np.array_equal(result, expected) for result in results)
-    assert shared_decoder()._process.pid == mine
+    assert shared_decoder().pid == mine
     child = os.fork()
     if child == 0:
-        good = np.array_equal(read_image(path), expected) and shared_decoder()._process.pid != mine
+        good = np.array_equal(read_image(path), expected) and shared_decoder().pid != mine
         shared_decoder().close()
         os._exit(0 if good else 1)
     assert os.waitpid(child, 0)[1] == 0
@@ -164,7 +168,7 @@ def test_helper_ends_with_its_parent(tmp_path):
     code = (
         "import sys, time; from clinclip.images import read_image; read_image(sys.argv[1]);"
         "from clinclip.images.decoder_process import shared_decoder;"
-        "print(shared_decoder()._process.pid, flush=True); time.sleep(60)"
+        "print(shared_decoder().pid, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
     helper = int(parent.stdout.readline())

@@ -144,8 +144,8 @@ from clinclip.images.decoder_process import shared_decoder
 
 def spent():
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    alive = shared_decoder()._process
-    running = int(open(f"/proc/{alive.pid}/schedstat").read().split()[0]) / 1e9 if alive else 0.0
+    alive = shared_decoder().pid
+    running = int(open(f"/proc/{alive}/schedstat").read().split()[0]) / 1e9 if alive else 0.0
     return time.process_time() + ended.ru_utime + ended.ru_stime + running
 
 for line in open(sys.argv[1]):
