@@ -1,4 +1,4 @@
-"""The ablation: its arithmetic, its options, going on after an interruption, and once from end to end."""
+"""The ablation: its table, its options, going on after an interruption, and once from end to end."""
 
 from __future__ import annotations
 
@@ -10,39 +10,18 @@ import pytest
 
 from clinclip.commands import ablate
 from clinclip.commands.ablate import runs, table
-from clinclip.commands.ablate.judge import Judged, judge, result_file
+from clinclip.commands.ablate.judge import judge, result_file
 from clinclip.commands.ablate.runs import ROWS, Plan
 from clinclip.commands.steps import StepError
-from clinclip.errors import ConfigError, DataError
-from clinclip.evaluation.result import Headline
+from clinclip.errors import ConfigError
+from clinclip.evaluation.comparison import Judged, compare
 from clinclip.testing import tiny_manifest
-
-COLUMNS = (
-    Headline("report_vs_negation", "report > negation", "align", ("all items",), "report > negation"),
-    Headline("auroc_common", "AUROC common", "ranking", ("Edema", "Pneumonia"), "AUROC", "of two findings"),
-)
+from tests.evaluation.test_comparison import judged
 
 
-def judged(shift: float = 0.0, noise: float = 0.01, manifest: str = "m") -> Judged:
-    point = np.array([0.4, 0.7]) + shift
-    drawn = point + noise * np.random.default_rng(0).standard_normal((400, 2))
-    facts = {"manifest": manifest, "split": "test", "tasks": {"Retrieval": {"images": 100, "patients": 50}}}
-    return Judged(COLUMNS, point, drawn.astype(np.float32), facts)
-
-
-def test_cells_are_means_over_seeds_with_paired_differences() -> None:
+def test_the_table_says_what_its_numbers_are() -> None:
     results = {"baseline": [judged(), judged(0.02)], "negation": [judged(0.1), judged(0.12)]}
-    columns, cells = table.build(results)
-    cell = cells["negation"]["report_vs_negation"]
-    assert cell.mean == pytest.approx(0.51)
-    assert cell.spread == pytest.approx(0.02 / 2**0.5)
-    assert cell.low < 0.51 < cell.high
-    # the same resamples: noise cancels, and the difference is known far better than either row
-    assert cell.difference == pytest.approx((0.1, 0.1, 0.1), abs=1e-6)
-    assert cell.clear
-    assert cell.text().endswith(" ▲")
-    assert cells["baseline"]["report_vs_negation"].difference is None
-    assert table.build({"a": [judged()], "b": [judged(-0.1)]})[1]["b"]["auroc_common"].text().endswith(" ▼")
+    columns, cells = compare(results)
     text = table.markdown(columns, cells, results)
     assert text.splitlines()[0] == "| row | seeds | report > negation | AUROC common |"
     assert text.splitlines()[3].startswith("| negation | 2 | 0.510 (")
@@ -54,24 +33,6 @@ def test_cells_are_means_over_seeds_with_paired_differences() -> None:
     assert record["legend"] in text
     assert record["seeds"]["negation"][1]["auroc_common"] == pytest.approx(0.82)
     assert record["about"]["negation"] == ROWS["negation"]
-
-
-def test_rows_of_different_data_are_never_compared() -> None:
-    with pytest.raises(ConfigError, match="different manifests"):
-        table.build({"baseline": [judged()], "negation": [judged(manifest="other")]})
-    with pytest.raises(ConfigError, match="no finished run of negation"):
-        table.build({"baseline": [judged()], "negation": []})
-
-
-def test_results_are_read_as_written_and_a_damaged_one_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "judged.npz"
-    judged().save(path)
-    again = Judged.read(path)
-    assert again.columns == COLUMNS
-    assert np.array_equal(again.drawn, judged().drawn)
-    path.write_bytes(b"nothing")
-    with pytest.raises(DataError, match=r"judged\.npz.*delete it"):
-        Judged.read(path)
 
 
 def test_a_run_is_its_row_at_its_site(tmp_path: Path) -> None:

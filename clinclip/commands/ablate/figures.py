@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from clinclip.commands.ablate.judge import run_folder
-from clinclip.commands.ablate.table import Cell
+from clinclip.evaluation.comparison import Cell
 from clinclip.evaluation.result import Headline
 from clinclip.files import write_bytes
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clinclip.errors import DataError
+from clinclip.evaluation.comparison import Judged
 from clinclip.evaluation.result import Headline
-from clinclip.files import load_arrays, save_arrays
 
 
 def run_folder(out: Path, row: str, seed: int) -> Path:
@@ -22,39 +19,6 @@ def run_folder(out: Path, row: str, seed: int) -> Path:
 def result_file(out: Path, row: str, seed: int) -> Path:
     """Where one run's numbers are."""
     return run_folder(out, row, seed) / "judged.npz"
-
-
-@dataclass(frozen=True)
-class Judged:
-    """The numbers of one checkpoint.
-
-    Attributes:
-        columns: what each of them is.
-        point: float64 (C,) the numbers.
-        drawn: float32 (R, C) their bootstrap values; the same resamples for every checkpoint of one manifest.
-        facts: manifest hash, split, and by task its protocol's hash and how many images of how many patients.
-    """
-
-    columns: tuple[Headline, ...]
-    point: np.ndarray
-    drawn: np.ndarray
-    facts: dict[str, Any]
-
-    def save(self, path: Path) -> None:
-        """Write it, whole or not at all."""
-        words = {"columns": [asdict(c) for c in self.columns], "facts": self.facts}
-        save_arrays(path, words=np.array(json.dumps(words)), point=self.point, drawn=self.drawn.astype(np.float32))
-
-    @classmethod
-    def read(cls, path: Path) -> Judged:
-        """Read what :meth:`save` wrote. Raises DataError: it is missing or damaged."""
-        try:
-            stored = load_arrays(path, "words", "point", "drawn")
-            words = json.loads(str(stored["words"]))
-            columns = tuple(Headline(**{**c, "rows": tuple(c["rows"])}) for c in words["columns"])
-        except (DataError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}: not the result of an ablation run ({error}); delete it and run again") from error
-        return cls(columns, stored["point"], stored["drawn"], words["facts"])
 
 
 def judge(checkpoint: Path, manifest: Path, result: Path, split: str = "test", resamples: int = 1000) -> None:

@@ -1,88 +1,19 @@
-"""The table of an ablation: rows by numbers, means over seeds with intervals, paired against the first row."""
+"""The table of an ablation, printed and written: what `clinclip.evaluation.comparison` computes."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clinclip.commands.ablate.judge import Judged, result_file
+from clinclip.commands.ablate.judge import result_file
 from clinclip.commands.ablate.runs import ROWS
-from clinclip.errors import ConfigError
+from clinclip.evaluation.comparison import Cell, Judged, compare
 from clinclip.evaluation.result import Headline
-from clinclip.evaluation.tables import EN_DASH
 from clinclip.files import write_text
-from clinclip.metrics.intervals import percentiles
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Mean over seeds, its interval over patients, spread over seeds, and the paired difference to the first row."""
-
-    mean: float
-    low: float
-    high: float
-    spread: float
-    difference: tuple[float, float, float] | None
-
-    @property
-    def clear(self) -> str | None:
-        """Either "above" or "below" the first row where the interval of the difference leaves out zero."""
-        if self.difference is None or self.difference[1] <= 0 <= self.difference[2]:
-            return None
-        return "above" if self.difference[1] > 0 else "below"
-
-    def text(self) -> str:
-        """``0.812 (0.790-0.833)``, with a mark where the difference to the first row is clear."""
-        mark = {None: "", "above": " ▲", "below": " ▼"}[self.clear]
-        return f"{self.mean:.3f} ({self.low:.3f}{EN_DASH}{self.high:.3f}){mark}"
-
-
-def build(
-    results: Mapping[str, Sequence[Judged]], level: float = 0.95
-) -> tuple[tuple[Headline, ...], dict[str, dict[str, Cell]]]:
-    """Columns, and row -> column name -> cell; every row is compared with the first one.
-
-    Args:
-        results: row -> one judged checkpoint a seed.
-        level: coverage of the intervals.
-
-    Raises:
-        ConfigError: a row without a run, or checkpoints that were judged on different items.
-    """
-    missing = [row for row, runs in results.items() if not runs]
-    if not results or missing:
-        raise ConfigError(f"ablation: no finished run{' of ' + ', '.join(missing) if missing else ''}")
-    runs = [run for each in results.values() for run in each]
-    if len({(run.facts["manifest"], run.facts["split"], run.columns, run.drawn.shape) for run in runs}) > 1:
-        raise ConfigError("ablation: the runs were judged on different manifests or resamples; run them again")
-    columns, base = runs[0].columns, next(iter(results.values()))
-    table: dict[str, dict[str, Cell]] = {}
-    for row, each in results.items():
-        point, drawn = _means(each)
-        gap, gaps = point - _means(base)[0], drawn - _means(base)[1]
-        (low, high), (below, above) = percentiles(drawn, level), percentiles(gaps, level)
-        spread = np.std([run.point for run in each], axis=0, ddof=1) if len(each) > 1 else np.full(len(point), np.nan)
-        table[row] = {
-            column.name: Cell(
-                float(point[i]),
-                float(low[i]),
-                float(high[i]),
-                float(spread[i]),
-                None if each is base else (float(gap[i]), float(below[i]), float(above[i])),
-            )
-            for i, column in enumerate(columns)
-        }
-    return columns, table
-
-
-def _means(runs: Sequence[Judged]) -> tuple[np.ndarray, np.ndarray]:
-    """Over seeds: the numbers (C,) and their bootstrap values (R, C)."""
-    return np.mean([r.point for r in runs], axis=0), np.mean([r.drawn.astype(np.float64) for r in runs], axis=0)
 
 
 def markdown(
@@ -144,7 +75,7 @@ def report(out: Path, rows: Sequence[str], seeds: Sequence[int]) -> str:
 
     there = {row: [p for seed in seeds if (p := result_file(out, row, seed)).is_file()] for row in rows}
     results = {row: [Judged.read(path) for path in paths] for row, paths in there.items()}
-    columns, table = build(results)
+    columns, table = compare(results)
     text = markdown(columns, table, results)
     write_text(out / "ablation.md", text + "\n")
     draw(out, seeds, columns, table)
