@@ -392,6 +392,7 @@ class CXRDataModule(pl.LightningDataModule):
                 patients=None if train is None else np.unique(train.records.patient),
             ),
             batch_size=self.options.batch_size,
+            fixed_batch=None if train is None else train.spread,
         )
 
     def state_dict(self) -> dict[str, Any]:

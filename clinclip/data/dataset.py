@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from clinclip import draws
 from clinclip.data import collate
 from clinclip.data.sampler import decode
+from clinclip.distributed import rank, world_size
 from clinclip.images import Preprocessing
 from clinclip.types import Batch
 
@@ -98,6 +99,14 @@ class StudyDataset(Dataset):
             graph=graph,
             frozen_text=None if self.frozen is None else torch.from_numpy(self.frozen[rows]),
         )
+
+    def spread(self, count: int) -> Batch:
+        """This process's part of ``count`` studies a process at equal distances, as in epoch 0; fewer if there are."""
+        first = np.sort(np.unique(self.records.study, return_index=True)[1])
+        world = world_size()
+        count = min(count, len(first) // world)
+        chosen = first[np.linspace(0, len(first) - 1, count * world).round().astype(int)]
+        return self.__getitems__(chosen[rank() :: world].tolist())
 
     def _images(self, rows: np.ndarray, epoch: int) -> torch.Tensor:
         """uint8 (B, 1, S, S)."""

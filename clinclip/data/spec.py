@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from clinclip.errors import ConfigError
 if TYPE_CHECKING:
     from clinclip.images.preprocessing import Preprocessing
     from clinclip.text.tokens import Tokenizer
+    from clinclip.types import Batch
 
 #: fields of :class:`clinclip.types.Batch` that training batches may lack
 OPTIONAL_FIELDS = frozenset({"twins", "graph", "frozen_text"})
@@ -45,6 +47,7 @@ class DataSpec:
         absent: those of :data:`OPTIONAL_FIELDS` that training batches are known to lack.
         provenance: what training sees.
         batch_size: samples a step of one process, or None.
+        fixed_batch: gives this process's part of n training studies a process, the same whenever it is called; or None.
     """
 
     tokenizer: Tokenizer | None = None
@@ -52,6 +55,7 @@ class DataSpec:
     absent: frozenset[str] = frozenset()
     provenance: Provenance = field(default_factory=Provenance)
     batch_size: int | None = None
+    fixed_batch: Callable[[int], Batch] | None = field(default=None, repr=False, compare=False)
 
 
 def spec_of(datamodule: object) -> DataSpec:

@@ -86,6 +86,7 @@ class ClinClipModule(L.LightningModule):
         self._resumption = Resumption(self)
         #: what the data module says of itself, after set-up
         self.data = DataSpec()
+        self._datamodule: object = None
 
     # ------------------------------------------------------------------ set-up
 
@@ -97,13 +98,13 @@ class ClinClipModule(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Check that towers, data and terms fit together, then call the terms' own set-up."""
-        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        self.data = spec_of(datamodule)
+        self._datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        self.data = spec_of(self._datamodule)
         self._check_text()
         if stage == "fit":
             self._check_training()
             for _, hooked in self.hooked:
-                set_up(hooked, self, datamodule)
+                set_up(hooked, self, self._datamodule)
 
     def _check_text(self) -> None:
         tower, tokenizer, preprocessing = self.model.text_encoder, self.data.tokenizer, self.data.preprocessing
@@ -366,9 +367,10 @@ class ClinClipModule(L.LightningModule):
         self._check_tokenizer()
 
     def _check_tokenizer(self) -> None:
-        # the data module may have taken over the checkpoint's tokenizer since set-up
-        self.data = spec_of(self.trainer.datamodule)  # type: ignore[attr-defined]
-        self._resumption.check_tokenizer(self.data.tokenizer)
+        # Lightning restores the data module after the model, and it may take over the checkpoint's tokenizer
+        if self._resumption.data_restored():
+            self.data = spec_of(self._datamodule)
+            self._resumption.check_tokenizer(self.data.tokenizer)
 
     def on_train_start(self) -> None:
         """Options of the configuration and the random numbers of dropout, after everything was restored."""

@@ -75,6 +75,7 @@ class Resumption:
     def __init__(self, module: ClinClipModule) -> None:
         self._module = module
         self._record: dict[str, Any] = {}
+        self._loaded = False
         #: options of the optimiser's parameter groups as the configuration gives them, without parameters
         self._groups: list[dict[str, Any]] = []
         self._optimizer = ""
@@ -96,7 +97,7 @@ class Resumption:
             CheckpointError: the model that is built here is another one.
             ConfigError: the checkpoint stands at a place from which Lightning cannot go on here.
         """
-        self._record = dict(checkpoint.get(RECORD) or {})
+        self._record, self._loaded = dict(checkpoint.get(RECORD) or {}), True
         module, trainer = self._module, self._module._trainer
         training = trainer is not None and trainer.state.fn == "fit"
         states = checkpoint.get("optimizer_states") or [{}]
@@ -127,6 +128,11 @@ class Resumption:
                 f"of {sum(self._sizes)} in groups of {self._sizes}: another part of the model is frozen; train the "
                 "same part, or start anew without --ckpt_path"
             )
+
+    def data_restored(self) -> bool:
+        """Whether a checkpoint was loaded since the last call: the data module may have changed with it."""
+        loaded, self._loaded = self._loaded, False
+        return loaded
 
     def check_tokenizer(self, tokenizer: Tokenizer | None) -> None:
         """Refuse a checkpoint of another tokenizer than the data module's, which is restored after the model."""

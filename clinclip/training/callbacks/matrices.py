@@ -13,8 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch import Tensor, nn
 
-from clinclip.data.datamodule import CXRDataModule
-from clinclip.distributed import rank, world_size
+from clinclip.distributed import rank
 from clinclip.errors import ConfigError
 from clinclip.findings import FINDINGS, LabelState
 from clinclip.losses import Targets
@@ -35,9 +34,9 @@ class BatchMatrices(Callback):
     while it embeds the batch, and no random number is drawn: training is the same with and without this callback.
 
     The batch: studies at equal distances in the training split, in the view of epoch 0, so that it is the same in every
-    epoch, after a resume and in other runs on these data. With a data module that is not clinclip's: the first
-    training batch. Several processes share the work, and process 0 draws its part. Pictures hold no image, no report
-    and no identifier; findings name groups of rows.
+    epoch, after a resume and in other runs on these data; the first training batch where the data module's ``spec`` has
+    no ``fixed_batch``. Several processes share the work, and process 0 draws its part. Pictures hold no image, no
+    report and no identifier; findings name groups of rows.
 
     Args:
         every_n_epochs: draw after every so many epochs.
@@ -68,12 +67,12 @@ class BatchMatrices(Callback):
                     "BatchMatrices draws nothing: it needs clinclip's module and a TensorBoard logger (trainer.logger)"
                 )
             return
-        datamodule: Any = getattr(trainer, "datamodule", None)
-        if isinstance(datamodule, CXRDataModule):
-            self._batch = _spread(datamodule, self.max_rows)
+        assert isinstance(pl_module, ClinClipModule)
+        if pl_module.data.fixed_batch is not None:
+            self._batch = pl_module.data.fixed_batch(self.max_rows)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Keep the first batch where the data module is not clinclip's."""
+        """Keep the first batch where the data module has no fixed one."""
         if self._draws and self._batch is None:
             self._batch = batch.rows(slice(0, self.max_rows)).to("cpu")
 
@@ -157,16 +156,6 @@ def _cosines(title: str, matrix: np.ndarray, scale: str = "") -> Panel:
 
 def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().float().cpu().numpy()
-
-
-def _spread(datamodule: CXRDataModule, rows: int) -> Batch:
-    """This process's share of ``rows`` studies a process, at equal distances in the training split."""
-    dataset = datamodule.dataset("train")
-    first = np.sort(np.unique(dataset.records.study, return_index=True)[1])
-    world = world_size()
-    count = min(rows, len(first) // world)
-    chosen = first[np.linspace(0, len(first) - 1, count * world).round().astype(int)]
-    return dataset.__getitems__(chosen[rank() :: world].tolist())
 
 
 def _takes_images(logger: Logger) -> TypeGuard[TensorBoardLogger]:

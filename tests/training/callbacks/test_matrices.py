@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader
 
+from clinclip.data import dataset
 from clinclip.data.datamodule import CXRDataModule
 from clinclip.errors import ConfigError
 from clinclip.losses import ClinicalSimilarity, Contrastive, EditedReports, SoftTargets
@@ -155,13 +156,15 @@ def test_other_processes_take_part_but_do_not_draw(tmp_path, monkeypatch) -> Non
 def test_processes_share_the_training_split(tmp_path, monkeypatch) -> None:
     data = CXRDataModule([str(tiny_manifest(tmp_path / "toy"))], batch_size=4, image_size=32, num_workers=0)
     data.setup("fit")
-    monkeypatch.setattr(matrices, "world_size", lambda: 2)
+    fixed_batch = data.spec.fixed_batch
+    assert fixed_batch is not None
+    monkeypatch.setattr(dataset, "world_size", lambda: 2)
     parts = []
     for process in (0, 1):
-        monkeypatch.setattr(matrices, "rank", lambda process=process: process)
-        parts.append(matrices._spread(data, 5).study)
+        monkeypatch.setattr(dataset, "rank", lambda process=process: process)
+        parts.append(fixed_batch(5).study)
     assert len(torch.cat(parts).unique()) == 10
-    assert len(matrices._spread(data, 500)) == 8  # half of the 16 studies that there are
+    assert len(fixed_batch(500)) == 8  # half of the 16 studies that there are
 
 
 @pytest.mark.parametrize("arguments", [{"every_n_epochs": 0}, {"max_rows": 1}])
