@@ -202,12 +202,12 @@ def test_the_loss_of_your_own_trains_as_printed(tmp_path, monkeypatch) -> None:
 def test_a_model_is_used_as_printed(tmp_path, monkeypatch, capsys) -> None:
     """The example runs word for word, on files of the names that it has."""
     monkeypatch.chdir(tmp_path)
-    manifest = tiny_manifest(tmp_path / "manifests" / "mimic", studies=24)
+    manifest = tiny_manifest(tmp_path / "runs" / "phantom", studies=24)
     quiet = ("--trainer.logger=false", "--trainer.callbacks=[]", "--trainer.enable_checkpointing=false")
     options = ["--config", str(ROOT / "configs/default.yaml"), f"--data.manifests=[{manifest}]", *TINY, *quiet]
     cli = build(options, run=False)
     cli.trainer.fit(cli.model, cli.datamodule)
-    cli.trainer.save_checkpoint("runs/best.ckpt")
+    cli.trainer.save_checkpoint("runs/version_0/checkpoints/best.ckpt")
     write_phantom_dicom("a.dcm", radiograph())
     Path("b.jpg").write_bytes(jpeg_bytes(grey8()))
     (source,) = blocks(section("Load a model"), "python")
