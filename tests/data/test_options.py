@@ -37,6 +37,8 @@ def test_derived_values() -> None:
     assert options.passes == [1.0, 1.0]
     assert options.kept_views == {"PA", "AP"}
     assert 0 <= options.workers <= 8
-    assert CXRDataModule(["a"], views="lateral").options.kept_views >= {"LL", "L", "SWIMMERS"}
+    lateral = CXRDataModule(["a"], views="lateral").options.kept_views
+    assert lateral is not None
+    assert lateral >= {"LL", "L", "SWIMMERS"}
     assert CXRDataModule(["a"]).options.kinds == ()
     assert CXRDataModule(["a"], num_workers=3).options.workers == 3

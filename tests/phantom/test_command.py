@@ -18,6 +18,7 @@ def test_mimic_then_sheet(tmp_path, capsys):
     png = tmp_path / "sheet.png"
     assert main(["phantom", "sheet", "--root", str(out), "--out", str(png), "--rows", "1", "--columns", "3"]) == 0
     sheet = cv2.imread(str(png))
+    assert sheet is not None
     assert sheet.shape[1] == 660 and np.ptp(sheet) > 200
     before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in out.rglob("*.jpg")}
     assert len(before) >= 9
