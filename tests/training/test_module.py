@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from clinclip.data.spec import DataSpec
 from clinclip.errors import ConfigError, MissingFieldError, NonFiniteLossError
 from clinclip.losses import (
     ClinicalSimilarity,
@@ -142,25 +143,23 @@ def test_a_missing_field_names_its_provider(tmp_path) -> None:
         trainer(tmp_path).fit(module, loader(graphs=False))
 
 
-def test_accumulation_and_batch_norm_are_warned_about(tmp_path) -> None:
+def test_accumulation_is_warned_about(tmp_path) -> None:
     module = ClinClipModule(tiny_model())
     with pytest.warns(UserWarning, match="does not enlarge a contrastive batch"):
         trainer(tmp_path, accumulate_grad_batches=2, max_epochs=1).fit(module, loader())
-    normed = ClinClipModule(DualEncoder(ImageEncoder("tiny"), TextEncoder("tiny"), embed_dim=8))
-    normed.train()
-    normed._trainer = SimpleNamespace(world_size=2, accumulate_grad_batches=1)  # type: ignore[assignment]
-    with pytest.warns(UserWarning, match="sync_batchnorm"):
-        normed._check_training()
-    # Lightning converts the layers only after the set-up
-    strategy = trainer(tmp_path, strategy="ddp", devices=2, sync_batchnorm=True).strategy
-    normed._trainer = SimpleNamespace(world_size=2, accumulate_grad_batches=1, strategy=strategy)  # type: ignore
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        normed._check_training()
-    module._trainer = normed._trainer
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        module._check_training()  # a transformer has no BatchNorm
+
+
+@pytest.mark.parametrize(("normed", "synced"), [(True, False), (True, True), (False, False)])
+def test_batch_norm_of_several_processes_is_warned_about(tmp_path, normed, synced) -> None:
+    model = DualEncoder(ImageEncoder("tiny"), TextEncoder("tiny"), embed_dim=8) if normed else tiny_model()
+    module = ClinClipModule(model)
+    # never launched: Lightning converts the layers only after the set-up
+    module.trainer = trainer(tmp_path, strategy="ddp", devices=2, sync_batchnorm=synced)
+    assert module.trainer.world_size == 2
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        module.setup("fit")
+    assert any("sync_batchnorm" in str(w.message) for w in caught) == (normed and not synced)
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path) -> None:
@@ -183,27 +182,49 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path) -> 
 
 
 def test_studies_with_bad_pixels_are_named_by_hash(tmp_path) -> None:
-    module = ClinClipModule(tiny_model())
     bad = random_batch(size=4)
-    embeddings = module.model(bad)
-    image = embeddings.image.clone()
-    image[2] = float("nan")
-    module._optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
-    module._trainer = trainer(tmp_path)
-    with pytest.raises(NonFiniteLossError, match=f"{int(bad.study[2]):016x}"):
-        module._assert_finite(image.sum(), {}, replace(embeddings, image=image), bad)
+    module = ClinClipModule(tiny_model())
+    third = torch.tensor([2])
+    module.model.image_encoder.register_forward_hook(lambda tower, args, out: out.index_fill(0, third, float("nan")))
+    with pytest.raises(NonFiniteLossError, match=r"image \(1 rows\)") as caught:
+        trainer(tmp_path).fit(module, DataLoader([bad], batch_size=None))
+    named = str(caught.value).split("hashed studies: ")[1].split(". ")[0]
+    assert named == f"{int(bad.study[2]) & 0xFFFFFFFFFFFFFFFF:016x}"
 
 
 def test_every_parameter_takes_part_in_every_step(tmp_path) -> None:
     # DDP raises when a parameter gets no gradient: the graph tower and the bias have no term here
-    module = ClinClipModule(tiny_model(bias=-10.0), {"contrastive": Contrastive()})
-    module._trainer = trainer(tmp_path)
-    batch = random_batch(size=4)
-    module.log = module.log_dict = lambda *a, **k: None  # type: ignore[method-assign]
-    module._optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
-    module.training_step(batch, 0).backward()
-    missing = [n for n, p in module.named_parameters() if p.grad is None]
-    assert missing == []
+    missing = []
+
+    class Watched(ClinClipModule):
+        def on_after_backward(self) -> None:
+            missing.append([n for n, p in self.named_parameters() if p.grad is None])
+
+    trainer(tmp_path, max_epochs=1).fit(Watched(tiny_model(bias=-10.0), {"contrastive": Contrastive()}), loader())
+    assert missing == [[], []]
+
+
+def test_the_data_module_is_asked_at_set_up_and_after_a_checkpoint(tmp_path) -> None:
+    class Data(L.LightningDataModule):
+        asked = 0
+
+        @property
+        def spec(self) -> DataSpec:
+            self.asked += 1
+            return DataSpec()
+
+        def train_dataloader(self) -> DataLoader:
+            return loader()
+
+        val_dataloader = train_dataloader
+
+    data = Data()
+    run = trainer(tmp_path)
+    run.fit(ClinClipModule(tiny_model()), data)
+    assert data.asked == 1  # however often it is validated
+    run.save_checkpoint(tmp_path / "a.ckpt")
+    trainer(tmp_path).validate(ClinClipModule(tiny_model()), data, ckpt_path=tmp_path / "a.ckpt", verbose=False)
+    assert data.asked == 3
 
 
 def test_parameter_groups_decay_matrices_only() -> None:
