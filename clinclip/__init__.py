@@ -26,6 +26,7 @@ _PUBLIC = {
     "DualEncoder": "clinclip.models.dual_encoder",
     "LossTerm": "clinclip.losses.base",
     "evaluate": "clinclip.evaluation.run",
+    "build": "clinclip.cli",
 }
 
 __all__ = ["__version__", *_PUBLIC]

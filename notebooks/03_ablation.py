@@ -101,23 +101,22 @@ show("graph_streams")
 
 # %%
 import clinclip
-from clinclip.__main__ import main
-from clinclip.cli import build
-from clinclip.files import config_file
 from clinclip.phantom import generate_mimic_cxr
+from clinclip.prepare.build import BuildOptions, build
+from clinclip.prepare.readers.mimic_cxr import MimicOptions, read
 
 warnings.filterwarnings("ignore")
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 generate_mimic_cxr("ablation/download", 60, seed=0, image_size=96, workers=1, progress=False)
-sized = ["--image-size", "72", "--workers", "1", "--quiet"]
-assert main(["prepare", "mimic-cxr", "--images", "ablation/download", "--out", "ablation/data", *sized]) == 0
+source = read(MimicOptions(images=Path("ablation/download")), progress=False)
+build(source, Path("ablation/data"), BuildOptions(image_size=72, workers=1), progress=False)
 
 # %% [markdown]
 # A row is a list of options over one configuration file. `null` takes a term away; a dotted name changes one number.
 
 # %%
 BASE = [
-    f"--config={config_file('default.yaml')}",
+    "--config=../configs/default.yaml",  # from the folder of this notebook
     "--data.manifests=[ablation/data]",
     "--data.num_workers=0",
     "--data.image_size=64",
@@ -136,7 +135,7 @@ ROWS = {
 }
 found = {}
 for row, options in ROWS.items():
-    cli = build([*BASE, *options], run=False)
+    cli = clinclip.build([*BASE, *options], run=False)
     cli.trainer.fit(cli.model, cli.datamodule)
     cli.trainer.save_checkpoint("ablation/last.ckpt")
     model = clinclip.load("ablation/last.ckpt")

@@ -18,10 +18,12 @@ SOURCES = sorted(NOTEBOOKS.glob("*.py"))
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
 def test_notebook_runs(source: Path, tmp_path: Path) -> None:
-    shutil.copytree(NOTEBOOKS / "results", tmp_path / "results")  # a notebook runs in its own folder
+    folder = tmp_path / "notebooks"  # a notebook runs in its own folder, beside the configurations
+    shutil.copytree(NOTEBOOKS / "results", folder / "results")
+    shutil.copytree(NOTEBOOKS.parent / "configs", tmp_path / "configs")
     done = subprocess.run(
         [sys.executable, str(source)],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         env={**os.environ, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"},
