@@ -75,7 +75,7 @@ def lock_block(path: Path) -> FileLock | None:
     except Timeout:
         return None
     except NotImplementedError:
-        pass
+        pass  # how filelock says that this file system has no locks
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise CacheError(f"cannot write the image cache in {path.parent}: {error.strerror}") from error
