@@ -107,7 +107,21 @@ def block_sums(affinity: Affinity, shard: Shard) -> tuple[Tensor, Tensor]:
     return shard.gather(rows_total[shard.here]), shard.all_reduce(cols_total)
 
 
-class Gated(Affinity):
+class OfSimilarity(Affinity):
+    """An affinity computed from one similarity, block by block: it has that one's size and lies where that one lies."""
+
+    similarity: Similarity
+
+    @property
+    def size(self) -> int:
+        return self.similarity.size
+
+    @property
+    def device(self) -> torch.device:
+        return self.similarity.device
+
+
+class Gated(OfSimilarity):
     """A_ij = clip((S_ij - theta_i) / (1 - theta_i), 0, 1) off the pairs.
 
     Args:
@@ -119,14 +133,6 @@ class Gated(Affinity):
     def __init__(self, similarity: Similarity, threshold: Tensor, valid: Tensor | None = None) -> None:
         self.similarity, self.threshold, self.valid = similarity, threshold, valid
         self.symmetric = similarity.symmetric and threshold.ndim == 0
-
-    @property
-    def size(self) -> int:
-        return self.similarity.size
-
-    @property
-    def device(self) -> torch.device:
-        return self.similarity.device
 
     def select(self, index: Tensor) -> Gated:
         threshold = self.threshold[index] if self.threshold.ndim else self.threshold
@@ -148,7 +154,7 @@ class Gated(Affinity):
         return {"threshold": self.threshold.mean()}
 
 
-class Correlation(Affinity):
+class Correlation(OfSimilarity):
     """A_ij = 1 - exp(-rate * max(R_ij, 0)) off the pairs: IMITATE's smoother of a correlation R.
 
     Args:
@@ -160,14 +166,6 @@ class Correlation(Affinity):
         self.similarity, self.rate = similarity, rate
         self.symmetric = similarity.symmetric
 
-    @property
-    def size(self) -> int:
-        return self.similarity.size
-
-    @property
-    def device(self) -> torch.device:
-        return self.similarity.device
-
     def select(self, index: Tensor) -> Correlation:
         return Correlation(self.similarity.select(index), self.rate)
 
@@ -176,7 +174,7 @@ class Correlation(Affinity):
         return affinity, affinity
 
 
-class Softmax(Affinity):
+class Softmax(OfSimilarity):
     """A_r = softmax over columns of S / temperature, A_c = softmax over rows; the pair competes like any other entry.
 
     Args:
@@ -189,14 +187,6 @@ class Softmax(Affinity):
         self.symmetric = similarity.symmetric
         self.row_lse: Tensor | None = None
         self.col_lse: Tensor | None = None
-
-    @property
-    def size(self) -> int:
-        return self.similarity.size
-
-    @property
-    def device(self) -> torch.device:
-        return self.similarity.device
 
     def select(self, index: Tensor) -> Softmax:
         return Softmax(self.similarity.select(index), self.temperature)
